@@ -1,0 +1,10 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// addCommands is the one readable list of what the binary can do.
+func addCommands(root *cobra.Command) {
+	root.AddCommand(
+		newVersionCmd(),
+	)
+}
