@@ -1,0 +1,135 @@
+package rules
+
+import (
+	"context"
+	"time"
+
+	"github.com/sluice-proxy/sluice/codec"
+)
+
+// Steps are the compiled steps of a route's request or response.
+type Steps struct{}
+
+// Needs is what has to be at hand before [Steps.Run].
+type Needs struct {
+	Body      bool // some step or condition reads the message: read and decode it
+	HeadWaits bool // a head step or its when names $body: a stream's head waits for the first message
+	Edits     bool // some jq step may change the message
+}
+
+// Needs returns what the steps need. The zero Needs of nil Steps: nothing.
+func (s *Steps) Needs() Needs { panic("not yet") }
+
+// Phase is the part of the steps that a run covers.
+type Phase uint8
+
+// The phases. An exchange whose body is one message runs Whole, once. A stream
+// runs StreamHead once when its head is there and StreamMessage for each
+// message; if [Needs.HeadWaits], its first message runs StreamFirst instead,
+// which covers both.
+const (
+	Whole         Phase = iota
+	StreamHead          // head steps, and rejects that do not read the message; no message is there
+	StreamFirst         // head and message steps
+	StreamMessage       // message steps and rejects; the head has left
+)
+
+// Body is the message that steps work on.
+type Body struct {
+	Value codec.Value
+
+	// Skipped says why the message was not decoded ("skipped_format",
+	// "skipped_partial"): jq steps pass it over and say so in their report;
+	// a reject or when that reads it fails the run. Empty: Value is valid.
+	Skipped string
+	// Err, if not nil, is why decoding failed or the body is over its limit.
+	// The first step that reads the message fails with it.
+	Err error
+}
+
+// In is the input of one run.
+type In struct {
+	Phase    Phase
+	Request  *Request          // as received
+	Params   map[string]string // of the match
+	Response *Head             // as received; nil for the request's steps
+	Head     *Head             // to be sent so far; never changed. Nil in StreamMessage
+	Body     Body
+	Index    int       // of the message in its stream, from zero
+	Now      time.Time // $now, now, mktime ...: one instant for the run
+}
+
+// Out is the outcome of one run.
+type Out struct {
+	Head *Head // to be sent: In.Head itself if no step changed it
+
+	// Messages are what leaves in place of the message, if Edited: exactly one
+	// in Whole; none or many only in the stream phases. Not Edited means that
+	// no jq step ran, and the message goes on as its bytes.
+	Messages []codec.Value
+	Edited   bool
+
+	Reject *Reject // not nil: answer with this; nothing is sent on
+
+	Steps []StepReport // what each step did, in order; for the tap
+}
+
+// StepReport is what one step did.
+type StepReport struct {
+	Step   string      // request[0].jq
+	Result string      // "ran", "when_false", "skipped_format", "skipped_partial", "rejected", "failed"
+	Head   *Head       // after the step, if it ran and is a head step
+	Body   codec.Value // after the step, if it ran and is a jq step; the first of several
+	Count  int         // messages after the step, if it ran and is a jq step
+}
+
+// Run applies the steps to one message. Its error is a [*StepError]; Out.Steps
+// is filled up to it. Run recovers from panics in programs. ctx ends a run
+// early; the route's limits bound it anyway.
+func (s *Steps) Run(ctx context.Context, in In) (Out, error) { panic("not yet") }
+
+// Reject is the answer of a reject step, with defaults set: 403 and
+// PERMISSION_DENIED, each derived from the other where only one is given.
+type Reject struct {
+	Step    string // request[2].reject
+	Status  int
+	GRPC    Code
+	Message string
+}
+
+// Reason is why a step failed: a metric label, a log field and the tail of the
+// x-sluice-error header.
+type Reason string
+
+// The reasons.
+const (
+	ReasonRuntime   Reason = "jq_error"        // the program raised an error
+	ReasonNoResult  Reason = "jq_no_result"    // empty where one message is needed
+	ReasonMany      Reason = "jq_many_results" // several where one message is needed
+	ReasonBudget    Reason = "jq_budget"       // over limits.steps or limits.time, or an output too large
+	ReasonPanic     Reason = "panic"
+	ReasonNotBool   Reason = "not_boolean" // a condition that is neither true nor false
+	ReasonHead      Reason = "bad_head"    // a head step left something that is no head
+	ReasonFormat    Reason = "skipped_format"
+	ReasonDecode    Reason = "decode"
+	ReasonEncode    Reason = "encode"
+	ReasonTooLarge  Reason = "too_large"
+	ReasonNoSchema  Reason = "no_descriptor"
+	ReasonEncoding  Reason = "content_encoding"
+	ReasonCancelled Reason = "cancelled"
+)
+
+// StepError is a step, condition or conversion that failed. Its text names
+// route, step and reason and shows no payload.
+type StepError struct {
+	Route  *Route
+	Step   string // request[0].jq, match.where, request (for decode and encode)
+	Reason Reason
+	Err    error // the cause, for logs
+}
+
+func (e *StepError) Error() string {
+	return e.Route.Name() + "/" + e.Step + ": " + string(e.Reason)
+}
+
+func (e *StepError) Unwrap() error { return e.Err }
