@@ -1,0 +1,54 @@
+package codec
+
+import (
+	"mime"
+	"strings"
+)
+
+// Registry finds the codec of a media type. The zero Registry knows none.
+type Registry struct {
+	byType map[string]Codec
+	byName map[string]Codec
+}
+
+// Format is a codec together with the media types that mean it, in lower case
+// and without parameters; "+json" stands for every type with that suffix.
+type Format struct {
+	Codec Codec
+	Types []string
+}
+
+// NewRegistry returns a registry of formats. Of two that claim one media type
+// the later wins.
+func NewRegistry(formats ...Format) *Registry {
+	r := &Registry{byType: map[string]Codec{}, byName: map[string]Codec{}}
+	for _, f := range formats {
+		r.byName[f.Codec.Name()] = f.Codec
+		for _, t := range f.Types {
+			r.byType[t] = f.Codec
+		}
+	}
+	return r
+}
+
+// ByName returns the codec that a rule file calls name.
+func (r *Registry) ByName(name string) (Codec, bool) {
+	c, ok := r.byName[name]
+	return c, ok
+}
+
+// ByContentType returns the codec of a Content-Type field's value.
+func (r *Registry) ByContentType(value string) (Codec, bool) {
+	media, _, err := mime.ParseMediaType(value)
+	if err != nil && media == "" {
+		return nil, false
+	}
+	if c, ok := r.byType[media]; ok {
+		return c, true
+	}
+	if i := strings.LastIndexByte(media, '+'); i >= 0 {
+		c, ok := r.byType[media[i:]]
+		return c, ok
+	}
+	return nil, false
+}
