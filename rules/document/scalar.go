@@ -1,0 +1,170 @@
+package document
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	yaml "go.yaml.in/yaml/v4"
+)
+
+// place is a line and a column, both from one.
+type place struct{ line, column int }
+
+// end returns the line and the column behind the scalar, its closing quote
+// included.
+func (n *Node) end() (line, column int) {
+	p := n.place(len(n.Text))
+	if n.style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 {
+		p.column++
+	}
+	return p.line, p.column
+}
+
+// place finds the byte offset of a scalar's text in the source, by walking
+// text and source side by side. What YAML folds into one space is the end of
+// the line it stands on.
+func (n *Node) place(offset int) place {
+	offset = min(max(offset, 0), len(n.Text))
+	w := walker{lines: n.doc.lines, line: n.Line - 1, column: n.Column - 1}
+	switch {
+	case n.style&yaml.LiteralStyle != 0:
+		return w.literal(n.Text, offset)
+	case n.style&yaml.FoldedStyle != 0:
+		return w.folded(n.Text, offset)
+	case n.style&yaml.DoubleQuotedStyle != 0:
+		w.column++
+		return w.flow(n.Text, offset, '"')
+	case n.style&yaml.SingleQuotedStyle != 0:
+		w.column++
+		return w.flow(n.Text, offset, '\'')
+	}
+	return w.flow(n.Text, offset, 0)
+}
+
+// walker is a place in the source, line and column from zero.
+type walker struct {
+	lines        []string
+	line, column int
+	current      []rune // lines[line] once load was called
+}
+
+func (w *walker) load() {
+	w.current = nil
+	if w.line < len(w.lines) {
+		w.current = []rune(w.lines[w.line])
+	}
+}
+
+func (w *walker) place() place { return place{w.line + 1, w.column + 1} }
+
+// nextText moves to the first line below that has text.
+func (w *walker) nextText() {
+	for w.line++; w.line < len(w.lines) && strings.TrimSpace(w.lines[w.line]) == ""; w.line++ {
+	}
+	w.load()
+}
+
+// literal places offset in a block under |, whose lines stand as they are.
+func (w *walker) literal(text string, offset int) place {
+	indent := w.indent(text)
+	offset = min(offset, len(strings.TrimRight(text, "\n")))
+	before := text[:offset]
+	w.line += 1 + strings.Count(before, "\n")
+	last := before[strings.LastIndexByte(before, '\n')+1:]
+	w.column = indent + utf8.RuneCountInString(last)
+	return w.place()
+}
+
+// indent is how far a block's lines are indented: by what its first line with
+// text has more in the source than in the text.
+func (w *walker) indent(text string) int {
+	at := *w
+	at.nextText()
+	if at.line >= len(at.lines) {
+		return 0
+	}
+	return max(leading(at.lines[at.line])-leading(strings.TrimLeft(text, "\n")), 0)
+}
+
+func leading(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
+
+// folded places offset in a block under >, whose lines are joined.
+func (w *walker) folded(text string, offset int) place {
+	indent := w.indent(text)
+	offset = min(offset, len(strings.TrimRight(text, "\n")))
+	i := len(text) - len(strings.TrimLeft(text, "\n"))
+	w.nextText()
+	w.column = indent
+	for i < offset {
+		r, size := utf8.DecodeRuneInString(text[i:])
+		switch {
+		case w.column < len(w.current):
+			w.column++
+		case r == '\n':
+			run := len(text[i:]) - len(strings.TrimLeft(text[i:], "\n"))
+			if i+run > offset {
+				return w.place()
+			}
+			size = run
+			fallthrough
+		default:
+			w.nextText()
+			w.column = indent
+		}
+		i += size
+	}
+	return w.place()
+}
+
+// flow places offset in a plain or quoted scalar.
+func (w *walker) flow(text string, offset int, quote rune) place {
+	w.load()
+	for i := 0; i < offset; {
+		r, size := utf8.DecodeRuneInString(text[i:])
+		switch {
+		case w.line >= len(w.lines):
+			return w.place()
+		case w.blank():
+			if r == '\n' {
+				run := len(text[i:]) - len(strings.TrimLeft(text[i:], "\n"))
+				if i+run > offset {
+					return w.place()
+				}
+				size = run
+			}
+			w.nextText()
+			w.column = leading(string(w.current))
+		case quote == '"' && w.current[w.column] == '\\':
+			if w.column+1 >= len(w.current) { // the line goes on below
+				w.nextText()
+				w.column = leading(string(w.current))
+				continue
+			}
+			w.column += escapeLength(w.current[w.column+1])
+		case quote == '\'' && w.current[w.column] == '\'':
+			w.column += 2
+		default:
+			w.column++
+		}
+		i += size
+	}
+	return w.place()
+}
+
+// blank reports whether the rest of the line is white.
+func (w *walker) blank() bool {
+	return w.column >= len(w.current) || strings.TrimSpace(string(w.current[w.column:])) == ""
+}
+
+// escapeLength is the length of a backslash escape by its letter.
+func escapeLength(r rune) int {
+	switch r {
+	case 'x':
+		return 4
+	case 'u':
+		return 6
+	case 'U':
+		return 10
+	}
+	return 2
+}

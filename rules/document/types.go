@@ -1,0 +1,350 @@
+package document
+
+import (
+	"encoding/json"
+	"math"
+	"math/big"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluice-proxy/sluice/codec"
+)
+
+// Value is a decoded value and where it stands. The zero Value is one that the
+// file does not have.
+type Value[T any] struct {
+	V  T
+	At *Node // nil: not in the file
+}
+
+// Or returns the value, or def if the file does not have it.
+func (v Value[T]) Or(def T) T {
+	if v.At == nil {
+		return def
+	}
+	return v.V
+}
+
+// Type reads a node as a T and describes what it takes.
+type Type[T any] struct {
+	Shape Shape
+	// Read reports what is wrong with the node itself and answers false then.
+	Read func(*Node) (T, bool)
+}
+
+// Shape describes the values of a [Type], for a schema and a reference.
+type Shape struct {
+	Kind   string // string, program, integer, boolean, duration, size, list, map, object, any, later
+	Enum   []string
+	Items  *Shape // of a list or a map
+	Single bool   // of a list: one item may stand without the list
+	Fields []Info // of an object
+	Short  *Shape // of an object: what may stand in its place
+}
+
+// Info describes one field of an object.
+type Info struct {
+	Key   string
+	Doc   string // one sentence
+	Shape Shape
+}
+
+// String takes any text that YAML does not take for something else.
+func String() Type[string] {
+	return Type[string]{Shape{Kind: "string"}, func(n *Node) (string, bool) {
+		switch {
+		case n.Kind != Scalar:
+			return n.wrongType("a text")
+		case n.tag != "!!str" && n.tag != "!!timestamp":
+			n.Report(CodeWrongType, "write "+strconv.Quote(n.Text), "a text is needed, not %s", n.what())
+			return "", false
+		}
+		return n.Text, true
+	}}
+}
+
+func (n *Node) wrongType(need string) (string, bool) {
+	n.Report(CodeWrongType, "", "%s is needed, not %s", need, n.what())
+	return "", false
+}
+
+// what names what a node is, for problems.
+func (n *Node) what() string {
+	switch {
+	case n.Kind == List:
+		return "a list"
+	case n.Kind == Map:
+		return "a map"
+	}
+	switch n.tag {
+	case "!!int", "!!float":
+		return "a number"
+	case "!!bool":
+		return "a boolean"
+	case "!!null":
+		return "nothing"
+	}
+	return "a text"
+}
+
+// Program takes a jq program. It checks nothing but that YAML left it whole.
+func Program() Type[string] {
+	return Type[string]{Shape{Kind: "program"}, func(n *Node) (string, bool) {
+		switch {
+		case n.tag == "": // build has reported it
+			return "", false
+		case n.Kind != Scalar:
+			n.mangled()
+			return "", false
+		}
+		return n.Text, true
+	}}
+}
+
+// Enum takes one of the texts given.
+func Enum[T ~string](of ...T) Type[T] {
+	var names []string
+	for _, v := range of {
+		names = append(names, string(v))
+	}
+	text := String()
+	return Type[T]{Shape{Kind: "string", Enum: names}, func(n *Node) (T, bool) {
+		if n.Kind == Scalar && slices.Contains(names, n.Text) { // off is a boolean to some
+			return T(n.Text), true
+		}
+		s, ok := text.Read(n)
+		if !ok {
+			return "", false
+		}
+		hint := "one of " + strings.Join(names, ", ")
+		if near := nearest(s, names); near != "" {
+			hint = "did you mean " + near + "?"
+		}
+		n.Report(CodeBadValue, hint, "%q is not possible here", s)
+		return "", false
+	}}
+}
+
+// Bool takes true or false.
+func Bool() Type[bool] {
+	return Type[bool]{Shape{Kind: "boolean"}, func(n *Node) (bool, bool) {
+		if n.Kind != Scalar || n.tag != "!!bool" {
+			_, ok := n.wrongType("true or false")
+			return false, ok
+		}
+		return strings.EqualFold(n.Text, "true"), true
+	}}
+}
+
+// Int takes a whole number from lowest to highest.
+func Int(lowest, highest int64) Type[int64] {
+	return Type[int64]{Shape{Kind: "integer"}, func(n *Node) (int64, bool) {
+		if n.Kind != Scalar || n.tag != "!!int" {
+			_, ok := n.wrongType("a whole number")
+			return 0, ok
+		}
+		i, err := strconv.ParseInt(strings.ReplaceAll(n.Text, "_", ""), 0, 64)
+		if err != nil || i < lowest || i > highest {
+			n.Report(CodeBadValue, "", "%s is not between %d and %d", n.Text, lowest, highest)
+			return 0, false
+		}
+		return i, true
+	}}
+}
+
+// Duration takes a positive duration such as 800ms or 1m30s.
+func Duration() Type[time.Duration] {
+	return Type[time.Duration]{Shape{Kind: "duration"}, func(n *Node) (time.Duration, bool) {
+		if n.Kind != Scalar {
+			_, ok := n.wrongType("a duration")
+			return 0, ok
+		}
+		d, err := time.ParseDuration(n.Text)
+		switch {
+		case err != nil && n.what() == "a number":
+			n.Report(CodeWrongType, "write "+n.Text+"s or "+n.Text+"ms", "a duration needs its unit")
+		case err != nil:
+			n.Report(CodeBadValue, "such as 800ms, 2s, 1m30s", "%q is no duration", n.Text)
+		case d <= 0:
+			n.Report(CodeBadValue, "", "a duration has to be more than zero")
+		}
+		return d, err == nil && d > 0
+	}}
+}
+
+var sizeText = regexp.MustCompile(`^([0-9]+)(B|KiB|MiB|GiB)$`)
+
+// Size takes a size such as 512KiB.
+func Size() Type[codec.Bytes] {
+	units := map[string]int64{"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+	return Type[codec.Bytes]{Shape{Kind: "size"}, func(n *Node) (codec.Bytes, bool) {
+		if n.Kind != Scalar {
+			_, ok := n.wrongType("a size")
+			return 0, ok
+		}
+		m := sizeText.FindStringSubmatch(n.Text)
+		if m == nil {
+			hint := "such as 512KiB, 8MiB"
+			if n.what() == "a number" {
+				hint = "write " + n.Text + "B, or KiB, MiB, GiB"
+			}
+			n.Report(CodeBadValue, hint, "%q is no size", n.Text)
+			return 0, false
+		}
+		count, err := strconv.ParseInt(m[1], 10, 64)
+		if err != nil || count == 0 || count > math.MaxInt64/units[m[2]] {
+			n.Report(CodeBadValue, "", "%s is not a possible size", n.Text)
+			return 0, false
+		}
+		return codec.Bytes(count * units[m[2]]), true
+	}}
+}
+
+// Any takes any value as jq sees it; numbers keep their spelling.
+func Any() Type[codec.Value] {
+	return Type[codec.Value]{Shape{Kind: "any"}, readAny}
+}
+
+var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
+
+func readAny(n *Node) (codec.Value, bool) {
+	switch n.Kind {
+	case List:
+		list, ok := make([]any, 0, len(n.Items)), true
+		for _, item := range n.Items {
+			v, good := readAny(item)
+			list, ok = append(list, v), ok && good
+		}
+		return list, ok
+	case Map:
+		object, ok := make(map[string]any, len(n.Pairs)), true
+		for _, p := range n.distinct() {
+			v, good := readAny(p.Value)
+			object[p.Key.Text], ok = v, ok && good
+		}
+		return object, ok
+	}
+	switch n.tag {
+	case "!!null":
+		return nil, true
+	case "!!bool":
+		return strings.EqualFold(n.Text, "true"), true
+	case "!!int", "!!float":
+		return n.number()
+	case "":
+		return nil, false
+	}
+	return n.Text, true
+}
+
+func (n *Node) number() (codec.Value, bool) {
+	if i, err := strconv.Atoi(n.Text); err == nil {
+		return i, true
+	}
+	if jsonNumber.MatchString(n.Text) {
+		return json.Number(n.Text), true
+	}
+	if i, ok := new(big.Int).SetString(n.Text, 0); ok {
+		return i, true
+	}
+	n.Report(CodeBadValue, "put it in quotes if it is a text", "%s is no number of JSON", n.Text)
+	return nil, false
+}
+
+// Later stands for what is known and not built yet: any value of it is a
+// problem.
+func Later() Type[struct{}] {
+	return Type[struct{}]{Shape{Kind: "later"}, func(n *Node) (struct{}, bool) {
+		n.Report(CodeNotYet, "", "%s is not there yet", n.Path)
+		return struct{}{}, false
+	}}
+}
+
+// ListOf takes a list.
+func ListOf[T any](item Type[T]) Type[[]Value[T]] { return list(item, false) }
+
+// OneOrList takes a list, or one item that stands for a list of one.
+func OneOrList[T any](item Type[T]) Type[[]Value[T]] { return list(item, true) }
+
+func list[T any](item Type[T], single bool) Type[[]Value[T]] {
+	return Type[[]Value[T]]{Shape{Kind: "list", Items: &item.Shape, Single: single}, func(n *Node) ([]Value[T], bool) {
+		items := n.Items
+		switch {
+		case n.Kind != List && !single:
+			_, ok := n.wrongType("a list")
+			return nil, ok
+		case n.Kind != List:
+			items = []*Node{n}
+		case len(items) == 0:
+			n.Report(CodeEmpty, "remove it", "the list is empty")
+			return nil, false
+		}
+		var out []Value[T]
+		for _, i := range items {
+			if i.empty(item.Shape) {
+				continue
+			}
+			if v, ok := item.Read(i); ok {
+				out = append(out, Value[T]{v, i})
+			}
+		}
+		return out, true
+	}}
+}
+
+// Entry is one key of a map and its value.
+type Entry[T any] struct {
+	Key   Value[string]
+	Value Value[T]
+}
+
+// MapOf takes a map of any keys.
+func MapOf[T any](item Type[T]) Type[[]Entry[T]] {
+	return Type[[]Entry[T]]{Shape{Kind: "map", Items: &item.Shape}, func(n *Node) ([]Entry[T], bool) {
+		if n.Kind != Map {
+			_, ok := n.wrongType("a map")
+			return nil, ok
+		}
+		var out []Entry[T]
+		for _, p := range n.distinct() {
+			if p.Value.empty(item.Shape) {
+				continue
+			}
+			if v, ok := item.Read(p.Value); ok {
+				out = append(out, Entry[T]{Value[string]{p.Key.Text, p.Key}, Value[T]{v, p.Value}})
+			}
+		}
+		return out, true
+	}}
+}
+
+// distinct returns n's pairs without repeated keys, which it reports.
+func (n *Node) distinct() []Pair {
+	seen := make(map[string]*Node, len(n.Pairs))
+	var out []Pair
+	for _, p := range n.Pairs {
+		if p.Key.Kind != Scalar {
+			p.Key.Report(CodeWrongType, "", "a key has to be a text")
+			continue
+		}
+		if first := seen[p.Key.Text]; first != nil {
+			p.Key.Report(CodeDuplicateKey, "", "the key stands on line %d already", first.Line)
+			continue
+		}
+		seen[p.Key.Text] = p.Key
+		out = append(out, p)
+	}
+	return out
+}
+
+// empty reports a key or an item that has no value, where s needs one.
+func (n *Node) empty(s Shape) bool {
+	if n.Kind != Scalar || n.tag != "!!null" || s.Kind == "any" || s.Kind == "later" || s.Kind == "program" && n.Text != "" {
+		return false
+	}
+	n.Report(CodeEmpty, "give it a value or remove it", "there is no value")
+	return true
+}
