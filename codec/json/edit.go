@@ -1,0 +1,299 @@
+package json
+
+import (
+	"bytes"
+
+	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/codec/internal/value"
+)
+
+// editor writes a changed value onto the text that it was decoded from. It
+// walks both in step; out holds what is written, and the text from copied on
+// is still to be copied or to be left out.
+type editor struct {
+	writer
+	text    []byte
+	nodes   []node
+	pos     int // in text
+	edits   int
+	pairer  value.Pairer
+	root    codec.Value
+	decoded map[value.ID]int // container to node, made when first needed
+}
+
+func (o *Original) edit(v codec.Value) ([]byte, error) {
+	if value.Same(o.value, v) {
+		return o.data, nil
+	}
+	e := editor{text: o.data, nodes: index(o.data), root: o.value}
+	e.strict, e.moved = true, e.textOf
+	if err := e.value(0, o.value, v); err != nil {
+		return nil, err
+	}
+	if e.edits == 0 {
+		return o.data, nil
+	}
+	e.keepTo(len(e.text))
+	return e.out, nil
+}
+
+// keepTo copies the text up to end.
+func (e *editor) keepTo(end int) {
+	e.out = append(e.out, e.text[e.pos:end]...)
+	e.pos = end
+}
+
+// cut keeps the text up to start and leaves out what follows up to end.
+func (e *editor) cut(start, end int) {
+	e.edits++
+	e.keepTo(start)
+	e.pos = end
+}
+
+// value brings node n, which was decoded as before, to after.
+func (e *editor) value(n int, before, after codec.Value) error {
+	if value.Same(before, after) {
+		return nil
+	}
+	switch a := after.(type) {
+	case map[string]any:
+		if b, ok := before.(map[string]any); ok {
+			return e.object(n, b, a)
+		}
+	case []any:
+		if b, ok := before.([]any); ok {
+			return e.array(n, b, a)
+		}
+	default:
+		if value.Equal(before, after) {
+			return nil
+		}
+	}
+	e.cut(e.nodes[n].start, e.nodes[n].end)
+	return e.writer.value(after)
+}
+
+// children returns the nodes of n's elements or members.
+func (e *editor) children(n int) []int {
+	var list []int
+	for i := n + 1; i < e.nodes[n].next; i = e.nodes[i].next {
+		list = append(list, i)
+	}
+	return list
+}
+
+func (e *editor) object(n int, before, after map[string]any) error {
+	children := e.children(n)
+	members := make([]member, 0, len(children))
+	for _, child := range children {
+		members = append(members, member{node: child, name: e.nameOf(child)})
+	}
+	if len(members) > len(before) {
+		e.dropShadowed(members, before, after)
+	}
+	added := value.NewKeys(before, after)
+	kept := 0 // members so far that stay
+	end := e.nodes[n].start + 1
+	for _, m := range members {
+		at := e.nodes[m.node]
+		v, ok := after[m.name]
+		if m.dropped || !ok {
+			if kept == 0 {
+				continue // the first that stays cuts back to here
+			}
+			e.cut(end, at.end)
+			end = at.end
+			continue
+		}
+		if first := e.nodes[members[0].node].key; kept == 0 && at.key > first {
+			e.cut(first, at.key)
+		}
+		kept++
+		end = at.end
+		if m.settled {
+			continue
+		}
+		if err := e.value(m.node, before[m.name], v); err != nil {
+			return value.Within(value.Key(m.name), err)
+		}
+	}
+	if kept == 0 && len(members) > 0 {
+		first, last := e.nodes[members[0].node].key, e.nodes[members[len(members)-1].node].end
+		if len(added) == 0 { // and no white space for nothing
+			first, last = e.nodes[n].start+1, e.nodes[n].end-1
+		}
+		e.cut(first, last)
+		end = last
+	}
+	if len(added) == 0 {
+		return nil
+	}
+	e.cut(end, end)
+	lead, colon := e.style(n, children)
+	for i, k := range added {
+		if i > 0 || kept > 0 {
+			e.out = append(append(e.out, ','), lead...)
+		}
+		e.string(k)
+		e.out = append(e.out, colon...)
+		if err := e.writer.value(after[k]); err != nil {
+			return value.Within(value.Key(k), err)
+		}
+	}
+	return nil
+}
+
+type member struct {
+	node    int
+	name    string
+	dropped bool
+	settled bool // stays as it is
+}
+
+// dropShadowed settles the names that occur more than once. Where the edit
+// touches such a name, all but its last member are dropped: a masked value must
+// not survive in a member that jq did not see and another reader may prefer.
+func (e *editor) dropShadowed(members []member, before, after map[string]any) {
+	count := make(map[string]int, len(before))
+	for _, m := range members {
+		count[m.name]++
+	}
+	untouched := make(map[string]bool)
+	for name, n := range count {
+		v, ok := after[name]
+		untouched[name] = n > 1 && ok && e.pairer.Equal(before[name], v)
+	}
+	for i := range members {
+		m := &members[i]
+		count[m.name]--
+		m.settled = untouched[m.name]
+		m.dropped = count[m.name] > 0 && !m.settled
+	}
+}
+
+func (e *editor) nameOf(n int) string {
+	quoted := e.text[e.nodes[n].key+1 : e.nodes[n].keyEnd-1]
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return string(quoted)
+	}
+	d := decoder{text: string(e.text[e.nodes[n].key:e.nodes[n].keyEnd])}
+	s, _ := d.rawString() // Decode accepted it
+	return s
+}
+
+// style returns the white space before the names of an object and its colons,
+// so that a new member looks like the others.
+func (e *editor) style(n int, children []int) (lead, colon []byte) {
+	if len(children) == 0 {
+		return nil, []byte{':'}
+	}
+	at := children[len(children)-1]
+	m := e.nodes[at]
+	from := e.nodes[n].start + 1
+	if len(children) > 1 {
+		from = e.nodes[children[len(children)-2]].end
+		from += bytes.IndexByte(e.text[from:], ',') + 1
+	}
+	return e.text[from:m.key], e.text[m.keyEnd:m.start]
+}
+
+func (e *editor) array(n int, before, after []any) error {
+	children := e.children(n)
+	pairs := e.pairer.Pair(before, after)
+	kept := 0 // elements that stay at the front
+	for kept < len(pairs) && pairs[kept] == kept {
+		if err := e.value(children[kept], before[kept], after[kept]); err != nil {
+			return value.Within(value.Index(kept), err)
+		}
+		kept++
+	}
+	if kept == len(before) && kept == len(after) {
+		return nil
+	}
+	start, end := e.nodes[n].start+1, e.nodes[n].end-1
+	switch {
+	case len(after) == 0:
+	case kept > 0:
+		start, end = e.nodes[children[kept-1]].end, e.nodes[children[len(children)-1]].end
+	case len(children) > 0:
+		start, end = e.nodes[children[0]].start, e.nodes[children[len(children)-1]].end
+	default:
+		start = end
+	}
+	e.cut(start, end)
+	lead := e.lead(n, children)
+	for i := kept; i < len(after); i++ {
+		if i > 0 {
+			e.out = append(append(e.out, ','), lead...)
+		}
+		if err := e.element(children, pairs[i], before, after[i]); err != nil {
+			return value.Within(value.Index(i), err)
+		}
+	}
+	e.pos = end
+	return nil
+}
+
+// element writes v, which pairs with element j of before if j is not negative.
+func (e *editor) element(children []int, j int, before []any, v codec.Value) error {
+	if j < 0 {
+		return e.writer.value(v)
+	}
+	n := children[j]
+	e.pos = e.nodes[n].start
+	if err := e.value(n, before[j], v); err != nil {
+		return err
+	}
+	e.keepTo(e.nodes[n].end)
+	return nil
+}
+
+// lead returns the white space after the commas of an array.
+func (e *editor) lead(n int, children []int) []byte {
+	switch len(children) {
+	case 0:
+		return nil
+	case 1:
+		return e.text[e.nodes[n].start+1 : e.nodes[children[0]].start]
+	}
+	between := e.text[e.nodes[children[0]].end:e.nodes[children[1]].start]
+	_, lead, _ := bytes.Cut(between, []byte{','})
+	return lead
+}
+
+// textOf returns the text of a container that the edit moved here as it was.
+func (e *editor) textOf(v codec.Value) ([]byte, bool) {
+	id, ok := value.Identity(v)
+	if !ok {
+		return nil, false
+	}
+	if e.decoded == nil {
+		e.decoded = make(map[value.ID]int)
+		e.learn(0, e.root)
+	}
+	n, ok := e.decoded[id]
+	if !ok {
+		return nil, false
+	}
+	return e.text[e.nodes[n].start:e.nodes[n].end], true
+}
+
+func (e *editor) learn(n int, v codec.Value) {
+	if id, ok := value.Identity(v); ok {
+		e.decoded[id] = n
+	}
+	switch v := v.(type) {
+	case []any:
+		for i, child := range e.children(n) {
+			e.learn(child, v[i])
+		}
+	case map[string]any:
+		seen := make(map[string]int, len(v)) // of one name the last was decoded
+		for _, child := range e.children(n) {
+			seen[e.nameOf(child)] = child
+		}
+		for k, child := range seen {
+			e.learn(child, v[k])
+		}
+	}
+}

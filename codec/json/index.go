@@ -1,0 +1,87 @@
+package json
+
+// node is a value's place in a text. A tree of them is one slice in the order
+// of the text: the children of a container follow it, each with its own.
+type node struct {
+	key, keyEnd int // the member's name with its quotes, if it is one
+	start, end  int
+	next        int // the index of the first node that is no part of this one
+}
+
+// index finds all values of a text that Decode accepted.
+func index(text []byte) []node {
+	x := indexer{text: text, nodes: make([]node, 0, 16+len(text)/8)}
+	x.pos = 0
+	if len(text) >= len(bom) && string(text[:len(bom)]) == bom {
+		x.pos = len(bom)
+	}
+	x.space()
+	x.value(node{})
+	return x.nodes
+}
+
+type indexer struct {
+	text  []byte
+	pos   int
+	nodes []node
+}
+
+func (x *indexer) space() {
+	for x.pos < len(x.text) && x.text[x.pos] <= ' ' {
+		x.pos++
+	}
+}
+
+func (x *indexer) value(n node) {
+	at := len(x.nodes)
+	n.start = x.pos
+	x.nodes = append(x.nodes, n)
+	switch x.text[x.pos] {
+	case '{', '[':
+		x.container()
+	case '"':
+		x.string()
+	default:
+		for x.pos < len(x.text) && !endsScalar(x.text[x.pos]) {
+			x.pos++
+		}
+	}
+	x.nodes[at].end, x.nodes[at].next = x.pos, len(x.nodes)
+}
+
+func endsScalar(c byte) bool { return c <= ' ' || c == ',' || c == ']' || c == '}' }
+
+func (x *indexer) container() {
+	object := x.text[x.pos] == '{'
+	for {
+		x.pos++ // the bracket, or a comma
+		x.space()
+		if c := x.text[x.pos]; c == '}' || c == ']' {
+			break
+		}
+		var n node
+		if object {
+			n.key = x.pos
+			x.string()
+			n.keyEnd = x.pos
+			x.space()
+			x.pos++ // the colon
+			x.space()
+		}
+		x.value(n)
+		x.space()
+		if x.text[x.pos] != ',' {
+			break
+		}
+	}
+	x.pos++
+}
+
+func (x *indexer) string() {
+	for x.pos++; x.text[x.pos] != '"'; x.pos++ {
+		if x.text[x.pos] == '\\' {
+			x.pos++
+		}
+	}
+	x.pos++
+}
