@@ -6,5 +6,6 @@ import "github.com/spf13/cobra"
 func addCommands(root *cobra.Command) {
 	root.AddCommand(
 		newVersionCmd(),
+		newIptablesCmd(),
 	)
 }
