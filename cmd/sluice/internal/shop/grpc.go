@@ -34,6 +34,7 @@ const (
 type schema struct {
 	file    protoreflect.FileDescriptor
 	service protoreflect.ServiceDescriptor
+	own     *protoregistry.Files // holds file
 }
 
 func compileSchema(ctx context.Context) (*schema, error) {
@@ -43,8 +44,11 @@ func compileSchema(ctx context.Context) (*schema, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile %s: %w", protoPath, err)
 	}
-	file := files[0]
-	return &schema{file: file, service: file.Services().ByName("Orders")}, nil
+	file, own := files[0], new(protoregistry.Files)
+	if err := own.RegisterFile(file); err != nil {
+		return nil, fmt.Errorf("register %s: %w", protoPath, err)
+	}
+	return &schema{file: file, service: file.Services().ByName("Orders"), own: own}, nil
 }
 
 // message returns a new message of the schema, filled from JSON text.
@@ -64,18 +68,14 @@ func (s *schema) empty(name protoreflect.Name) *dynamicpb.Message {
 // service asks: its own file first, then what the program was linked with,
 // which describes the reflection service itself.
 func (s *schema) FindFileByPath(path string) (protoreflect.FileDescriptor, error) {
-	if path == protoPath {
-		return s.file, nil
+	if found, err := s.own.FindFileByPath(path); err == nil {
+		return found, nil
 	}
 	return protoregistry.GlobalFiles.FindFileByPath(path)
 }
 
 func (s *schema) FindDescriptorByName(name protoreflect.FullName) (protoreflect.Descriptor, error) {
-	var own protoregistry.Files
-	if err := own.RegisterFile(s.file); err != nil {
-		return nil, err
-	}
-	if found, err := own.FindDescriptorByName(name); err == nil {
+	if found, err := s.own.FindDescriptorByName(name); err == nil {
 		return found, nil
 	}
 	return protoregistry.GlobalFiles.FindDescriptorByName(name)
