@@ -18,6 +18,10 @@ type Breaker struct {
 	// Spec is the block's normal form: state survives a reload that leaves it
 	// equal.
 	Spec string
+
+	route            *Route
+	failure, trip    *program
+	failureReadsBody bool
 }
 
 // Answer is a response that a rule file spells out.
@@ -32,7 +36,7 @@ type Answer struct {
 
 // FailureReadsBody reports whether failure names .body, so that the outcome
 // needs the decoded message.
-func (b *Breaker) FailureReadsBody() bool { panic("not yet") }
+func (b *Breaker) FailureReadsBody() bool { return b.failureReadsBody }
 
 // Outcome is how an exchange with the upstream ended, as failure sees it.
 type Outcome struct {
@@ -47,7 +51,11 @@ type Outcome struct {
 
 // Failed runs failure over o. It errs with a [*StepError].
 func (b *Breaker) Failed(ctx context.Context, o Outcome, now time.Time) (bool, error) {
-	panic("not yet")
+	failed, err := b.failure.condition(ctx, viewOutcome(&o), &scope{now: now}, b.route.limits)
+	if err != nil {
+		return false, &StepError{Route: b.route, Step: failurePath, Reason: reasonOf(err), Err: err}
+	}
+	return failed, nil
 }
 
 // Counts are the finished exchanges of a breaker's window.
@@ -55,5 +63,19 @@ type Counts struct {
 	Requests, Successes, Failures, ConsecutiveFailures, Slow uint32
 }
 
-// Trips runs trip over c. It errs with a [*StepError].
-func (b *Breaker) Trips(c Counts) (bool, error) { panic("not yet") }
+// Trips runs trip over c. It errs with a [*StepError], and has not tripped then.
+func (b *Breaker) Trips(c Counts) (bool, error) {
+	trips, err := b.trip.condition(context.Background(), viewCounts(c), &scope{}, b.route.limits)
+	if err != nil {
+		return false, &StepError{Route: b.route, Step: tripPath, Reason: reasonOf(err), Err: err}
+	}
+	return trips, nil
+}
+
+const (
+	failurePath = "upstream.breaker.failure"
+	tripPath    = "upstream.breaker.trip"
+
+	defaultFailure = `.status >= 500 or .error != null or (.grpc_status | IN("UNAVAILABLE","DEADLINE_EXCEEDED","INTERNAL","UNKNOWN","DATA_LOSS"))`
+	defaultTrip    = `.requests >= 20 and .failures / .requests > 0.5`
+)

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"context"
 	"time"
 
 	"github.com/sluice-proxy/sluice/codec"
@@ -15,27 +14,19 @@ type File struct {
 
 // Set is a compiled directory of rule files. It is immutable and safe for
 // concurrent use. The zero Set has no routes: everything passes untouched.
-type Set struct{ routes []*Route }
-
-// Compile parses, validates and compiles files. The Set is nil if one of the
-// problems is an error; warnings leave it usable. All problems of all files are
-// returned, in file order.
-func Compile(files []File) (*Set, []Problem) { panic("not yet") }
+type Set struct {
+	routes []*Route
+	hash   string
+	grpc   grpcIndex
+	http   httpIndex
+	reach  map[Direction]*reach
+}
 
 // Routes returns the routes in file order. The caller must not change the slice.
 func (s *Set) Routes() []*Route { return s.routes }
 
 // Hash identifies the text the set was compiled from, in short hex.
-func (s *Set) Hash() string { panic("not yet") }
-
-// CanTouch reports whether a route could match an exchange of a connection in
-// direction d to port. Where it answers false, nothing needs to be looked at.
-func (s *Set) CanTouch(d Direction, port uint16) bool { panic("not yet") }
-
-// CanAnswer reports whether a route that could match such an exchange may
-// answer it without its upstream (fallback, reject), so that a refused dial
-// has to wait for the head instead of being mirrored as a reset.
-func (s *Set) CanAnswer(d Direction, port uint16) bool { panic("not yet") }
+func (s *Set) Hash() string { return s.hash }
 
 // Match is the outcome of matching one request.
 type Match struct {
@@ -48,13 +39,6 @@ type Match struct {
 type Passed struct {
 	Route *Route
 	Why   string // the condition that failed: "headers.x-tenant", "where", "port"
-}
-
-// Match finds the route of q by its head alone. An error is a [*StepError]: the
-// where of a candidate failed. Its Route says whether on_error rejects; the
-// candidate counts as matched.
-func (s *Set) Match(ctx context.Context, q *Request, now time.Time) (Match, error) {
-	panic("not yet")
 }
 
 // OnError is what happens to an exchange whose step failed.
@@ -77,6 +61,8 @@ type Limits struct {
 // Route is one compiled rule file. It is immutable.
 type Route struct {
 	name     string
+	off      bool // checked only: mode is off
+	match    conditions
 	request  *Steps
 	response *Steps
 	breaker  *Breaker

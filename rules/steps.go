@@ -1,14 +1,26 @@
 package rules
 
 import (
-	"context"
 	"time"
 
 	"github.com/sluice-proxy/sluice/codec"
 )
 
 // Steps are the compiled steps of a route's request or response.
-type Steps struct{}
+type Steps struct {
+	route *Route
+	steps []step
+	needs Needs
+}
+
+// step is one compiled step: jq, head and reject exclude each other.
+type step struct {
+	name   string   // request[0].jq
+	when   *program // nil: always
+	jq     *program
+	head   *program
+	reject *Reject
+}
 
 // Needs is what has to be at hand before [Steps.Run].
 type Needs struct {
@@ -18,7 +30,12 @@ type Needs struct {
 }
 
 // Needs returns what the steps need. The zero Needs of nil Steps: nothing.
-func (s *Steps) Needs() Needs { panic("not yet") }
+func (s *Steps) Needs() Needs {
+	if s == nil {
+		return Needs{}
+	}
+	return s.needs
+}
 
 // Phase is the part of the steps that a run covers.
 type Phase uint8
@@ -82,11 +99,6 @@ type StepReport struct {
 	Body   codec.Value // after the step, if it ran and is a jq step; the first of several
 	Count  int         // messages after the step, if it ran and is a jq step
 }
-
-// Run applies the steps to one message. Its error is a [*StepError]; Out.Steps
-// is filled up to it. Run recovers from panics in programs. ctx ends a run
-// early; the route's limits bound it anyway.
-func (s *Steps) Run(ctx context.Context, in In) (Out, error) { panic("not yet") }
 
 // Reject is the answer of a reject step, with defaults set: 403 and
 // PERMISSION_DENIED, each derived from the other where only one is given.

@@ -41,6 +41,16 @@ func (d *Document) repair(line int, work []string) bool {
 	return true
 }
 
+// repairedAt gives the problem of a repaired line the path that only the
+// repaired text shows.
+func (d *Document) repairedAt(line int, path string) {
+	for i := range d.problems {
+		if d.problems[i].Line == line && d.problems[i].Code == CodeJQYAML {
+			d.problems[i].Path = path
+		}
+	}
+}
+
 // mangled reports that n, which is to be a jq program, was taken by YAML for
 // something else.
 func (n *Node) mangled() {

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -220,6 +221,9 @@ func (d *Document) build(n *yaml.Node, path, key string, flow bool) *Node {
 		}
 	default:
 		out.Kind, out.Text = Scalar, n.Value
+		if d.repaired[n.Line] && d.programs[key] {
+			d.repairedAt(n.Line, path)
+		}
 	}
 	return out
 }
@@ -249,6 +253,17 @@ func (n *Node) ReportAt(start, end int, code, hint, format string, args ...any) 
 	}
 	n.doc.report(from.line, from.column, column, n.Path, code, hint, fmt.Sprintf(format, args...))
 }
+
+// HasProblem reports whether a problem was found in n or below it.
+func (n *Node) HasProblem() bool {
+	return slices.ContainsFunc(n.doc.problems, func(p Problem) bool {
+		rest, below := strings.CutPrefix(p.Path, n.Path)
+		return below && (rest == "" || n.Path == "" || rest[0] == '.' || rest[0] == '[')
+	})
+}
+
+// Report adds a problem of the whole file.
+func (d *Document) Report(code, hint, message string) { d.report(1, 1, 2, "", code, hint, message) }
 
 // Position returns where n stands.
 func (n *Node) Position() Position { return Position{n.doc.name, n.Line, n.Column} }

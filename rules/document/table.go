@@ -9,18 +9,18 @@ import (
 type Field[S any] struct {
 	Info
 	required bool
-	read     func(n *Node, into *S)
+	read     func(p Pair, into *S)
 }
 
 // Key is the field key of type t, whose value goes where at points. doc is one
 // sentence about it, for the reference.
 func Key[S, T any](key string, t Type[T], at func(*S) *Value[T], doc string) Field[S] {
-	return Field[S]{Info: Info{Key: key, Doc: doc, Shape: t.Shape}, read: func(n *Node, into *S) {
-		if n.empty(t.Shape) {
+	return Field[S]{Info: Info{Key: key, Doc: doc, Shape: t.Shape}, read: func(p Pair, into *S) {
+		if p.empty(t.Shape) {
 			return
 		}
-		if v, ok := t.Read(n); ok {
-			*at(into) = Value[T]{v, n}
+		if v, ok := t.Read(p.Value); ok {
+			*at(into) = Value[T]{v, p.Value}
 		}
 	}}
 }
@@ -33,8 +33,9 @@ func Required[S any](f Field[S]) Field[S] {
 
 // LaterKey is a field that is known and not built yet.
 func LaterKey[S any](key, doc string) Field[S] {
-	t := Later()
-	return Field[S]{Info: Info{Key: key, Doc: doc, Shape: t.Shape}, read: func(n *Node, _ *S) { t.Read(n) }}
+	return Field[S]{Info: Info{Key: key, Doc: doc, Shape: Shape{Kind: "later"}}, read: func(p Pair, _ *S) {
+		p.Key.Report(CodeNotYet, "", "%s is not there yet", key)
+	}}
 }
 
 // Table lists the fields of an object in the order of the reference. It is the
@@ -67,7 +68,7 @@ func Object[S any](table Table[S]) Type[S] {
 				p.Key.Report(CodeUnknownKey, hint, "unknown key")
 				continue
 			}
-			table[i].read(p.Value, &out)
+			table[i].read(p, &out)
 		}
 		for _, f := range table {
 			if f.required && !slices.ContainsFunc(pairs, func(p Pair) bool { return p.Key.Text == f.Key }) {

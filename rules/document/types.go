@@ -254,15 +254,6 @@ func (n *Node) number() (codec.Value, bool) {
 	return nil, false
 }
 
-// Later stands for what is known and not built yet: any value of it is a
-// problem.
-func Later() Type[struct{}] {
-	return Type[struct{}]{Shape{Kind: "later"}, func(n *Node) (struct{}, bool) {
-		n.Report(CodeNotYet, "", "%s is not there yet", n.Path)
-		return struct{}{}, false
-	}}
-}
-
 // ListOf takes a list.
 func ListOf[T any](item Type[T]) Type[[]Value[T]] { return list(item, false) }
 
@@ -284,7 +275,8 @@ func list[T any](item Type[T], single bool) Type[[]Value[T]] {
 		}
 		var out []Value[T]
 		for _, i := range items {
-			if i.empty(item.Shape) {
+			if i.lacking(item.Shape) {
+				i.Report(CodeEmpty, "give it a value or remove it", "there is no value")
 				continue
 			}
 			if v, ok := item.Read(i); ok {
@@ -310,7 +302,7 @@ func MapOf[T any](item Type[T]) Type[[]Entry[T]] {
 		}
 		var out []Entry[T]
 		for _, p := range n.distinct() {
-			if p.Value.empty(item.Shape) {
+			if p.empty(item.Shape) {
 				continue
 			}
 			if v, ok := item.Read(p.Value); ok {
@@ -340,11 +332,16 @@ func (n *Node) distinct() []Pair {
 	return out
 }
 
-// empty reports a key or an item that has no value, where s needs one.
-func (n *Node) empty(s Shape) bool {
-	if n.Kind != Scalar || n.tag != "!!null" || s.Kind == "any" || s.Kind == "later" || s.Kind == "program" && n.Text != "" {
+// empty reports the key of a pair that has no value, where s needs one.
+func (p Pair) empty(s Shape) bool {
+	if !p.Value.lacking(s) {
 		return false
 	}
-	n.Report(CodeEmpty, "give it a value or remove it", "there is no value")
+	p.Key.Report(CodeEmpty, "give it a value or remove it", "there is no value")
 	return true
+}
+
+// lacking reports whether n is null where s needs a value.
+func (n *Node) lacking(s Shape) bool {
+	return n.Kind == Scalar && n.tag == "!!null" && s.Kind != "any" && (s.Kind != "program" || n.Text == "")
 }

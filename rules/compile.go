@@ -1,0 +1,277 @@
+package rules
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"path"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/rules/document"
+)
+
+// Compile parses, validates and compiles files. The Set is nil if one of the
+// problems is an error; warnings leave it usable. All problems of all files are
+// returned, in file order.
+func Compile(files []File) (*Set, []Problem) {
+	format := fileType()
+	programs := format.Shape.Programs()
+	compilers := make([]*compiler, len(files))
+	for i, f := range files {
+		compilers[i] = compileFile(f, format, programs)
+	}
+	reportSharedNames(compilers)
+	reportConflicts(compilers)
+
+	set := &Set{hash: hashOf(files)}
+	var problems []Problem
+	bad := false
+	for _, c := range compilers {
+		found := c.doc.Problems()
+		problems = append(problems, found...)
+		for _, p := range found {
+			bad = bad || p.Severity == Error
+		}
+		if c.route != nil {
+			set.routes = append(set.routes, c.route)
+		}
+	}
+	if bad {
+		return nil, problems
+	}
+	set.index()
+	return set, problems
+}
+
+func hashOf(files []File) string {
+	h := sha256.New()
+	for _, f := range files {
+		fmt.Fprintf(h, "%d:%s%d:", len(f.Name), f.Name, len(f.Text))
+		h.Write(f.Text)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:12]
+}
+
+// compiler turns one file into a route and keeps where its parts stand.
+type compiler struct {
+	doc   *document.Document
+	text  fileText
+	named document.Position // of the name, or of the file without one
+	route *Route            // nil if the file could not be read at all
+}
+
+// sharedFiles hold steps for every route.
+var sharedFiles = regexp.MustCompile(`^_(all|inbound|outbound)\.yaml$`)
+
+// routeName keeps a name fit for a header, a label and a breaker's name.
+var routeName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$`)
+
+func compileFile(f File, format document.Type[fileText], programs []string) *compiler {
+	base := path.Base(strings.ReplaceAll(f.Name, `\`, "/"))
+	c := &compiler{doc: document.Parse(f.Name, f.Text, programs)}
+	if sharedFiles.MatchString(base) {
+		c.doc.Report(document.CodeNotYet, "", base+" is not there yet")
+		return c
+	}
+	c.doc.Route = strings.TrimSuffix(base, ".yaml")
+	c.named = document.Position{File: f.Name, Line: 1, Column: 1}
+	root := c.doc.Root
+	if root == nil {
+		return c
+	}
+	var ok bool
+	if c.text, ok = format.Read(root); !ok {
+		return c
+	}
+	c.compile()
+	return c
+}
+
+func (c *compiler) compile() {
+	t := &c.text
+	r := &Route{name: c.doc.Route, onError: t.onError.Or(OnErrorReject), off: t.mode.V == modeOff, limits: limitsOf(t.limits.V)}
+	r.position = document.Position{File: c.named.File, Line: c.doc.Root.Line, Column: c.doc.Root.Column}
+	c.route = r
+	if t.route.At != nil {
+		r.name, c.named, r.position = t.route.V, t.route.At.Position(), t.route.At.Position()
+		c.doc.Route = r.name
+	}
+	if !routeName.MatchString(r.name) {
+		hint := "letters, digits, dot, dash and underscore, 100 at most"
+		if t.route.At != nil {
+			t.route.At.Report(codeBadName, hint, "not a possible name of a route")
+		} else {
+			c.doc.Report(codeBadName, "give it one with route:, of "+hint, "the file's name is not a possible name of a route")
+		}
+	}
+	if t.mode.V == modeShadow {
+		t.mode.At.Report(document.CodeNotYet, "", "mode shadow is not there yet")
+	}
+	r.match = compileMatch(t.match.V)
+	r.request = c.steps(t.request.V, requestSees())
+	r.response = c.steps(t.response.V, responseSees())
+	if b := t.upstream.V.breaker; b.At != nil {
+		r.breaker = c.breaker(b.V)
+	}
+}
+
+// limitsOf sets the defaults.
+func limitsOf(t limitsText) Limits {
+	return Limits{
+		Body: t.body.Or(8 * codec.MiB), Message: t.message.Or(4 * codec.MiB),
+		Steps: t.steps.Or(5_000_000), Time: t.time.Or(time.Second),
+	}
+}
+
+// steps compiles a list of steps, nil for none.
+func (c *compiler) steps(list []document.Value[stepText], s sees) *Steps {
+	if len(list) == 0 {
+		return nil
+	}
+	out := &Steps{route: c.route}
+	for _, item := range list {
+		step := c.step(item, s)
+		out.steps = append(out.steps, step)
+		body := step.when.reads("$body") || step.head.reads("$body")
+		if step.head != nil {
+			out.needs.HeadWaits = out.needs.HeadWaits || body
+		} else {
+			body = step.when.readsMessage() || step.jq.readsMessage()
+		}
+		out.needs.Body = out.needs.Body || body
+		out.needs.Edits = out.needs.Edits || step.jq != nil
+	}
+	return out
+}
+
+func (c *compiler) step(item document.Value[stepText], s sees) step {
+	t := item.V
+	out := step{name: item.At.Path, when: compileProgram(t.when, s)}
+	actions := 0
+	if t.jq.At != nil {
+		actions++
+		out.name, out.jq = t.jq.At.Path, compileProgram(t.jq, s)
+	}
+	if t.head.At != nil {
+		actions++
+		out.name, out.head = t.head.At.Path, compileProgram(t.head, s)
+	}
+	if t.reject.At != nil {
+		actions++
+		out.name, out.reject = t.reject.At.Path, rejectOf(t.reject)
+	}
+	if actions > 1 {
+		item.At.Report(codeStep, "make a step of each", "a step does one thing")
+	}
+	if actions == 0 && !item.At.HasProblem() {
+		item.At.Report(codeStep, "one of jq, head, reject", "the step does nothing")
+	}
+	for _, w := range []text{t.when, t.head} {
+		if at := grpcStatus.FindStringIndex(w.V); w.At != nil && at != nil {
+			w.At.ReportAt(at[0], at[1], document.CodeNotYet, "", "grpc_status is not there yet")
+		}
+	}
+	return out
+}
+
+// grpcStatus in a step would hold a response back until its trailers.
+var grpcStatus = regexp.MustCompile(`\$response\.grpc_status`)
+
+func rejectOf(v document.Value[answerText]) *Reject {
+	status, grpc := statusesOf(v.V, 403, "PERMISSION_DENIED")
+	if grpc == "OK" && v.V.grpc.At != nil {
+		v.V.grpc.At.Report(document.CodeBadValue, "", "a reject cannot say OK")
+	} else if grpc == "OK" {
+		grpc = "PERMISSION_DENIED"
+	}
+	return &Reject{Step: v.At.Path, Status: status, GRPC: grpc, Message: v.V.message.V}
+}
+
+// statusesOf derives the one status from the other where only one is given.
+func statusesOf(t answerText, status int, grpc Code) (int, Code) {
+	switch hasStatus, hasGRPC := t.status.At != nil, t.grpc.At != nil; {
+	case hasStatus && hasGRPC:
+		return int(t.status.V), t.grpc.V
+	case hasStatus:
+		return int(t.status.V), CodeOfHTTP(int(t.status.V))
+	case hasGRPC:
+		return t.grpc.V.HTTPStatus(), t.grpc.V
+	}
+	return status, grpc
+}
+
+func (c *compiler) breaker(t breakerText) *Breaker {
+	b := &Breaker{
+		Window: t.window.Or(10 * time.Second), Open: t.open.Or(30 * time.Second), Probes: int(t.probes.Or(1)),
+		route:   c.route,
+		failure: compileOr(t.failure, defaultFailure, failureSees()),
+		trip:    compileOr(t.trip, defaultTrip, tripSees()),
+	}
+	b.failureReadsBody = b.failure != nil && namesBody(b.failure.source)
+	if t.fallback.At != nil {
+		b.Fallback = fallbackOf(t.fallback.V)
+	}
+	spec, err := json.Marshal([]any{b.Window, b.Open, b.Probes, t.failure.Or(defaultFailure), t.trip.Or(defaultTrip), b.Fallback})
+	if err != nil { // of a value of the file, such as a number that JSON has not
+		spec = fmt.Append(nil, err)
+	}
+	b.Spec = string(spec)
+	return b
+}
+
+func fallbackOf(t answerText) *Answer {
+	a := &Answer{Message: t.message.V, Body: t.body.V, HasBody: t.body.At != nil}
+	a.Status, a.GRPC = statusesOf(t, 200, "OK")
+	for _, e := range t.headers.V {
+		name := strings.ToLower(e.Key.V)
+		if err := checkField(name, nil); err != nil {
+			e.Key.At.Report(document.CodeBadValue, "", "%s", strings.TrimPrefix(err.Error(), errHead.Error()+": "))
+		}
+		for _, v := range e.Value.V {
+			if !isFieldValue(v.V) {
+				v.At.Report(document.CodeBadValue, "", "not a possible value of a header")
+			}
+			a.Headers = append(a.Headers, Field{Name: e.Key.V, Value: v.V})
+		}
+	}
+	return a
+}
+
+// namesBody reports whether a program over an outcome may look at its body.
+func namesBody(source string) bool { return bodyWord.MatchString(source) }
+
+var bodyWord = regexp.MustCompile(`\bbody\b`)
+
+func compileOr(t text, def string, s sees) *program {
+	if t.At != nil {
+		return compileProgram(t, s)
+	}
+	return mustProgram(def)
+}
+
+// reportSharedNames reports routes of one name, at the later.
+func reportSharedNames(compilers []*compiler) {
+	first := make(map[string]*compiler)
+	for _, c := range compilers {
+		if c.route == nil {
+			continue
+		}
+		if other := first[c.route.name]; other != nil {
+			hint := "give one of them another name"
+			message := fmt.Sprintf("a route of this name stands at %s", where(other.named))
+			if c.text.route.At != nil {
+				c.text.route.At.Report(codeDuplicate, hint, "%s", message)
+			} else {
+				c.doc.Report(codeDuplicate, hint, message)
+			}
+			continue
+		}
+		first[c.route.name] = c
+	}
+}
+
+func where(p Position) string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column) }

@@ -1,0 +1,226 @@
+package rules
+
+import (
+	"time"
+
+	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/rules/document"
+)
+
+// The structs and tables of this file are the rule file's format: the parser
+// reads by them, and a schema and a reference can be printed from them.
+
+type (
+	text   = document.Value[string]
+	number = document.Value[int64]
+	span   = document.Value[time.Duration]
+	size   = document.Value[codec.Bytes]
+)
+
+// fileText is a rule file as it is written.
+type fileText struct {
+	route    text
+	mode     document.Value[mode]
+	match    document.Value[matchText]
+	request  document.Value[[]document.Value[stepText]]
+	response document.Value[[]document.Value[stepText]]
+	upstream document.Value[upstreamText]
+	onError  document.Value[OnError]
+	limits   document.Value[limitsText]
+	tests    document.Value[codec.Value]
+}
+
+type mode string
+
+const (
+	modeEnforce mode = "enforce"
+	modeShadow  mode = "shadow"
+	modeOff     mode = "off"
+)
+
+type matchText struct {
+	direction  document.Value[Direction]
+	http, grpc document.Value[[]text]
+	host       document.Value[[]text]
+	port       document.Value[[]number]
+	headers    document.Value[[]document.Entry[string]]
+	where      text
+}
+
+type stepText struct {
+	when, jq, head text
+	reject         document.Value[answerText]
+}
+
+// answerText is a reject or a fallback.
+type answerText struct {
+	status  number
+	grpc    document.Value[Code]
+	message text
+	headers document.Value[[]document.Entry[[]text]]
+	body    document.Value[codec.Value]
+}
+
+type upstreamText struct {
+	breaker document.Value[breakerText]
+}
+
+type breakerText struct {
+	failure, trip text
+	window, open  span
+	probes        number
+	fallback      document.Value[answerText]
+}
+
+type limitsText struct {
+	body, message size
+	steps         number
+	time          span
+}
+
+// fileType is the type of a whole rule file.
+func fileType() document.Type[fileText] {
+	type f = fileText
+	steps := document.ListOf(document.Object(stepTable()))
+	return document.Object(document.Table[f]{
+		document.Key("route", document.String(), func(t *f) *text { return &t.route },
+			"The route's label in tap, logs and metrics; the file's name if absent."),
+		document.Key("mode", document.Enum(modeEnforce, modeShadow, modeOff), func(t *f) *document.Value[mode] { return &t.mode },
+			"enforce applies the route, off only checks it."),
+		document.Key("match", document.Object(matchTable()), func(t *f) *document.Value[matchText] { return &t.match },
+			"Which exchanges the route is for; all of HTTP if absent."),
+		document.LaterKey[f]("authenticate", "Who the caller has to be."),
+		document.LaterKey[f]("authorize", "What the caller may do."),
+		document.LaterKey[f]("rate_limit", "How often the route may be used."),
+		document.LaterKey[f]("lookup", "Questions asked before jq runs."),
+		document.LaterKey[f]("format", "The payload's format where the content type is wrong or missing."),
+		document.Key("request", steps, func(t *f) *document.Value[[]document.Value[stepText]] { return &t.request },
+			"Steps over the request, in order."),
+		document.Key("upstream", document.Object(upstreamTable()), func(t *f) *document.Value[upstreamText] { return &t.upstream },
+			"How the service is called."),
+		document.LaterKey[f]("serve", "An answer without an upstream."),
+		document.LaterKey[f]("fault", "Faults to inject."),
+		document.Key("response", steps, func(t *f) *document.Value[[]document.Value[stepText]] { return &t.response },
+			"Steps over the response, in order."),
+		document.LaterKey[f]("trailers", "Steps over the trailers."),
+		document.Key("on_error", document.Enum(OnErrorReject, OnErrorPass), func(t *f) *document.Value[OnError] { return &t.onError },
+			"What happens when a step fails or a body is over a limit: reject or pass."),
+		document.Key("limits", document.Object(limitsTable()), func(t *f) *document.Value[limitsText] { return &t.limits },
+			"What the route may cost."),
+		document.LaterKey[f]("redact", "What never shows in tap, logs and recordings."),
+		document.Key("tests", document.Any(), func(t *f) *document.Value[codec.Value] { return &t.tests },
+			"Cases to run offline; they have no effect on traffic."),
+	})
+}
+
+func matchTable() document.Table[matchText] {
+	type m = matchText
+	texts := document.OneOrList(document.String())
+	return document.Table[m]{
+		document.Key("direction", document.Enum(Inbound, Outbound), func(t *m) *document.Value[Direction] { return &t.direction },
+			"inbound or outbound; both if absent."),
+		document.Key("http", texts, func(t *m) *document.Value[[]text] { return &t.http },
+			"One or more patterns [METHOD ][HOST]/[PATH], as Go's http.ServeMux has them."),
+		document.Key("grpc", texts, func(t *m) *document.Value[[]text] { return &t.grpc },
+			"One or more of package.Service/Method, package.Service/* and *."),
+		document.Key("host", texts, func(t *m) *document.Value[[]text] { return &t.host },
+			"One or more hosts, one of which it has to be; a leading * is one or more labels."),
+		document.Key("port", document.OneOrList(document.Int(1, 65535)), func(t *m) *document.Value[[]number] { return &t.port },
+			"One or more original destination ports."),
+		document.Key("headers", document.MapOf(document.String()), func(t *m) *document.Value[[]document.Entry[string]] { return &t.headers },
+			"Header values of which one has to be equal, or * for present."),
+		document.Key("where", document.Program(), func(t *m) *text { return &t.where },
+			"jq over the head that gives one boolean."),
+	}
+}
+
+func stepTable() document.Table[stepText] {
+	type s = stepText
+	return document.Table[s]{
+		document.Key("when", document.Program(), func(t *s) *text { return &t.when },
+			"jq that gives one boolean: the step runs if it is true."),
+		document.Key("jq", document.Program(), func(t *s) *text { return &t.jq },
+			"jq over the message, whose result is the new message."),
+		document.Key("head", document.Program(), func(t *s) *text { return &t.head },
+			"jq over the head, whose result is the new head."),
+		document.Key("reject", document.Object(rejectTable()), func(t *s) *document.Value[answerText] { return &t.reject },
+			"Answers the caller; nothing is sent on."),
+	}
+}
+
+func statusKey() document.Field[answerText] {
+	return document.Key("status", document.Int(200, 599), func(t *answerText) *number { return &t.status },
+		"The HTTP status; derived from grpc if only that is there.")
+}
+
+func grpcKey() document.Field[answerText] {
+	return document.Key("grpc", document.Enum(codes[:]...), func(t *answerText) *document.Value[Code] { return &t.grpc },
+		"The gRPC status by name; derived from status if only that is there.")
+}
+
+func messageKey() document.Field[answerText] {
+	return document.Key("message", document.String(), func(t *answerText) *text { return &t.message },
+		"What the caller is told.")
+}
+
+func rejectTable() document.Table[answerText] {
+	return document.Table[answerText]{statusKey(), grpcKey(), messageKey()}
+}
+
+func upstreamTable() document.Table[upstreamText] {
+	type u = upstreamText
+	return document.Table[u]{
+		document.LaterKey[u]("format", "What the service speaks, if it is not what the caller speaks."),
+		document.LaterKey[u]("request", "The request to make of a call in another format."),
+		document.LaterKey[u]("to", "Where to call; the original destination if absent."),
+		document.LaterKey[u]("timeout", "How long to wait."),
+		document.LaterKey[u]("retry", "When to try again."),
+		document.Key("breaker", document.Object(breakerTable()), func(t *u) *document.Value[breakerText] { return &t.breaker },
+			"Stops calling a service that fails."),
+		document.LaterKey[u]("split", "Versions that share the traffic."),
+		document.LaterKey[u]("mirror", "A copy of the traffic to compare with."),
+	}
+}
+
+func breakerTable() document.Table[breakerText] {
+	type b = breakerText
+	return document.Table[b]{
+		document.Key("failure", document.Program(), func(t *b) *text { return &t.failure },
+			"jq over the outcome: what counts as a failure."),
+		document.Key("trip", document.Program(), func(t *b) *text { return &t.trip },
+			"jq over the counts of the window: when to open."),
+		document.Key("window", document.Duration(), func(t *b) *span { return &t.window },
+			"How far back the counts reach; 10s."),
+		document.Key("open", document.Duration(), func(t *b) *span { return &t.open },
+			"How long it stays open before it probes; 30s."),
+		document.Key("probes", document.Int(1, 1000), func(t *b) *number { return &t.probes },
+			"At most so many probes at once, and so many successes close it; 1."),
+		document.Key("fallback", document.Object(fallbackTable()), func(t *b) *document.Value[answerText] { return &t.fallback },
+			"The answer while it is open; 503 and UNAVAILABLE if absent."),
+	}
+}
+
+func fallbackTable() document.Table[answerText] {
+	type a = answerText
+	return document.Table[a]{
+		statusKey(), grpcKey(), messageKey(),
+		document.Key("headers", document.MapOf(document.OneOrList(document.String())), func(t *a) *document.Value[[]document.Entry[[]text]] { return &t.headers },
+			"Headers of the answer, each a text or a list of texts."),
+		document.Key("body", document.Any(), func(t *a) *document.Value[codec.Value] { return &t.body },
+			"The answer's message, encoded in the caller's format."),
+	}
+}
+
+func limitsTable() document.Table[limitsText] {
+	type l = limitsText
+	return document.Table[l]{
+		document.Key("body", document.Size(), func(t *l) *size { return &t.body },
+			"Of an HTTP body kept for a rule; 8MiB."),
+		document.Key("message", document.Size(), func(t *l) *size { return &t.message },
+			"Of one gRPC message; 4MiB."),
+		document.Key("steps", document.Int(1, 1<<40), func(t *l) *number { return &t.steps },
+			"Instructions of one run of a jq program; 5000000."),
+		document.Key("time", document.Duration(), func(t *l) *span { return &t.time },
+			"Of one run of a jq program; 1s."),
+	}
+}

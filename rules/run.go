@@ -1,0 +1,232 @@
+package rules
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sluice-proxy/sluice/codec"
+)
+
+// Run applies the steps to one message. Its error is a [*StepError]; Out.Steps
+// is filled up to it. Run recovers from panics in programs. ctx ends a run
+// early; the route's limits bound it anyway.
+func (s *Steps) Run(ctx context.Context, in In) (out Out, err error) {
+	if s == nil {
+		return Out{Head: in.Head}, nil
+	}
+	r := &run{
+		In: in, limits: s.route.limits, out: Out{Head: in.Head}, messages: []codec.Value{in.Body.Value},
+		scope: scope{request: in.Request, params: in.Params, response: in.Response, index: in.Index, now: in.Now},
+	}
+	name := ""
+	defer func() {
+		if p := recover(); p != nil {
+			out, err = r.out, &StepError{Route: s.route, Step: name, Reason: ReasonPanic, Err: fmt.Errorf("panic: %v", p)}
+		}
+	}()
+	for i := range s.steps {
+		step := &s.steps[i]
+		name = step.name
+		if !step.inPhase(in.Phase) {
+			continue
+		}
+		report := StepReport{Step: name}
+		err := r.step(ctx, step, &report)
+		if err != nil {
+			report.Result = "failed"
+		}
+		r.out.Steps = append(r.out.Steps, report)
+		if err != nil {
+			return r.out, s.failed(step, err)
+		}
+		if r.out.Reject != nil {
+			break
+		}
+	}
+	if r.out.Edited {
+		r.out.Messages = r.messages
+	}
+	return r.out, nil
+}
+
+func (s *Steps) failed(step *step, err error) *StepError {
+	var failed *StepError
+	if errors.As(err, &failed) && failed.Step != "" {
+		return &StepError{Route: s.route, Step: failed.Step, Reason: failed.Reason, Err: failed.Err}
+	}
+	return &StepError{Route: s.route, Step: step.name, Reason: reasonOf(err), Err: err}
+}
+
+// inPhase reports whether the step belongs to a phase.
+func (s *step) inPhase(p Phase) bool {
+	switch p {
+	case StreamHead:
+		return s.head != nil || s.reject != nil && !s.when.readsMessage() && !s.when.reads("$message")
+	case StreamMessage:
+		return s.head == nil
+	}
+	return true
+}
+
+// run is the state of one [Steps.Run].
+type run struct {
+	In
+	limits   Limits
+	scope    scope
+	out      Out
+	messages []codec.Value // what the steps so far left of the message
+}
+
+// step runs one step and fills its report, but for failures.
+func (r *run) step(ctx context.Context, s *step, report *StepReport) error {
+	switch {
+	case s.head != nil:
+		return r.head(ctx, s, report)
+	case s.jq != nil:
+		return r.jq(ctx, s, report)
+	}
+	return r.rejects(ctx, s, report)
+}
+
+// head edits the head. In a stream whose message became several, $body is the
+// first of them.
+func (r *run) head(ctx context.Context, s *step, report *StepReport) error {
+	if s.when.reads("$body") || s.head.reads("$body") {
+		if r.Body.Err != nil {
+			return r.Body.Err
+		}
+		if r.Body.Skipped != "" {
+			report.Result = r.Body.Skipped
+			return nil
+		}
+	}
+	r.scope.body = nil
+	if len(r.messages) > 0 {
+		r.scope.body = r.messages[0]
+	}
+	view := viewHead(r.out.Head, r.Params)
+	if ok, err := r.when(ctx, s, view); err != nil || !ok {
+		report.Result = "when_false"
+		return err
+	}
+	after, err := s.head.one(ctx, view, &r.scope, r.limits)
+	if err != nil {
+		return err
+	}
+	head, err := editHead(r.out.Head, view, after)
+	if err != nil {
+		return err
+	}
+	r.out.Head, report.Head, report.Result = head, head, "ran"
+	return nil
+}
+
+// when runs the step's condition; a step without one is always on.
+func (r *run) when(ctx context.Context, s *step, input any) (bool, error) {
+	if s.when == nil {
+		return true, nil
+	}
+	ok, err := s.when.condition(ctx, input, &r.scope, r.limits)
+	if err != nil {
+		return false, &StepError{Step: s.when.path, Reason: reasonOf(err), Err: err}
+	}
+	return ok, nil
+}
+
+// jq makes new messages of the messages.
+func (r *run) jq(ctx context.Context, s *step, report *StepReport) error {
+	if err := r.decoded(s.when); err != nil {
+		return &StepError{Step: s.when.path, Reason: reasonOf(err), Err: err}
+	}
+	if s.jq.readsMessage() && r.Body.Err != nil {
+		if ok, err := r.when(ctx, s, nil); err != nil || !ok {
+			report.Result = "when_false"
+			return err
+		}
+		return r.Body.Err
+	}
+	var out []codec.Value
+	ran := len(r.messages) == 0
+	for _, message := range r.messages {
+		r.scope.body = message
+		ok, err := r.when(ctx, s, message)
+		if err != nil {
+			return err
+		}
+		switch {
+		case !ok:
+			out = append(out, message)
+			continue
+		case r.Body.Skipped != "":
+			report.Result = r.Body.Skipped
+			return nil
+		}
+		ran = true
+		if out, err = r.transform(ctx, s.jq, message, out); err != nil {
+			return err
+		}
+	}
+	if !ran {
+		report.Result = "when_false"
+		return nil
+	}
+	r.messages, r.out.Edited = out, true
+	report.Result, report.Count = "ran", len(out)
+	if len(out) > 0 {
+		report.Body = out[0]
+	}
+	return nil
+}
+
+// transform appends the results for one message to out.
+func (r *run) transform(ctx context.Context, p *program, message codec.Value, out []codec.Value) ([]codec.Value, error) {
+	if r.Phase == Whole {
+		v, err := p.one(ctx, message, &r.scope, r.limits)
+		return append(out, v), err
+	}
+	err := p.run(ctx, message, &r.scope, r.limits, func(v any) error {
+		out = append(out, v)
+		return nil
+	})
+	return out, err
+}
+
+// decoded errs if the condition reads a message that was not decoded: what
+// decides is never skipped.
+func (r *run) decoded(when *program) error {
+	switch {
+	case !when.readsMessage():
+		return nil
+	case r.Body.Err != nil:
+		return r.Body.Err
+	case r.Body.Skipped != "":
+		return &StepError{Reason: Reason(r.Body.Skipped), Err: errors.New("the message was not decoded")}
+	}
+	return nil
+}
+
+// rejects answers in place of the upstream if the condition holds for one of
+// the messages.
+func (r *run) rejects(ctx context.Context, s *step, report *StepReport) error {
+	if err := r.decoded(s.when); err != nil {
+		return &StepError{Step: s.when.path, Reason: reasonOf(err), Err: err}
+	}
+	messages := r.messages
+	if !s.when.readsMessage() {
+		messages = []codec.Value{nil}
+	}
+	report.Result = "when_false"
+	for _, message := range messages {
+		r.scope.body = message
+		ok, err := r.when(ctx, s, message)
+		if err != nil {
+			return err
+		}
+		if ok {
+			r.out.Reject, report.Result = s.reject, "rejected"
+			return nil
+		}
+	}
+	return nil
+}
