@@ -15,8 +15,7 @@ import (
 // idMaps is how a user namespace sees the ids of the one around it.
 type idMaps struct {
 	UID, GID []syscall.SysProcIDMap
-	// Setgroups says whether the maps were written with the power to let the
-	// inside change its supplementary groups.
+	// Setgroups says whether the inside may change its supplementary groups.
 	Setgroups bool
 }
 
@@ -58,7 +57,8 @@ func identityMaps() (idMaps, error) {
 	if err != nil {
 		return idMaps{}, err
 	}
-	return idMaps{UID: uid, GID: gid, Setgroups: true}, nil
+	// Where an outer namespace has given setgroups up, no inner one gets it back.
+	return idMaps{UID: uid, GID: gid, Setgroups: readTrimmed("/proc/self/setgroups") != "deny"}, nil
 }
 
 // identityMap maps every id that is valid here to itself. File path holds
