@@ -43,6 +43,9 @@ type Edit struct {
 	JQ  string
 	Out string
 	Err string // or the text of the ExpressError
+	// Normal says that Out does not read as what the program left, such as null
+	// for a field that is cleared, and that the codec means it.
+	Normal bool
 }
 
 // Run tests that the codec keeps its contract on all cases.
@@ -140,7 +143,7 @@ func (s Suite) edits(t *testing.T, c Case, e Edit) {
 		t.Errorf("%s: %v", e.JQ, err)
 	case e.Err == "" && string(out) != e.Out:
 		t.Errorf("%s:\n got %q\nwant %q", e.JQ, out, e.Out)
-	case e.Err == "" && !slices.Contains(s.Lossy, c.Name):
+	case e.Err == "" && !e.Normal && !slices.Contains(s.Lossy, c.Name):
 		again, _ := s.decode(t, string(out))
 		if !value.Equal(edited, again) && !s.normalises(edited, again) {
 			t.Errorf("%s: %q reads as %#v, want %#v", e.JQ, out, again, edited)

@@ -1,0 +1,341 @@
+package protobuf
+
+import (
+	"strconv"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/sluice-proxy/sluice/codec"
+)
+
+const (
+	name     = "protobuf"
+	maxDepth = 100 // as most implementations have it
+)
+
+// decoder reads messages to values.
+type decoder struct {
+	maxDepth int
+	// Fields without presence appear even where nothing is sent, so a few bytes
+	// may be a large object: slots is how many members may still be made.
+	slots, maxSlots int
+}
+
+func newDecoder(size, depth int) *decoder {
+	slots := 1<<18 + 4*size
+	return &decoder{maxDepth: min(depth, maxDepth), slots: slots, maxSlots: slots}
+}
+
+// message reads the message whose fields are b, which begins at offset.
+func (d *decoder) message(m *message, b []byte, offset, depth int) (codec.Value, error) {
+	fields, err := d.fields(m, b, offset, depth)
+	if err != nil || m.special == nil {
+		return fields, err
+	}
+	return m.special.fromFields(d, m, fields, depth), nil
+}
+
+// open is a message while its fields are read.
+type open struct {
+	fields map[string]any
+	lists  [][]any
+	subs   []sub    // the singular messages, to be read when all parts are there
+	cases  []*field // the case set last of each oneof
+}
+
+type sub struct {
+	field  *field
+	bytes  []byte
+	offset int
+}
+
+func (d *decoder) fields(m *message, b []byte, offset, depth int) (map[string]any, error) {
+	if depth >= d.maxDepth {
+		return nil, &codec.LimitError{Format: name, Limit: "depth", Max: int64(d.maxDepth)}
+	}
+	if d.slots -= len(m.implicit) + 1; d.slots < 0 {
+		return nil, d.tooMany()
+	}
+	o := open{
+		fields: make(map[string]any, len(m.implicit)+4),
+		lists:  make([][]any, m.lists),
+		subs:   make([]sub, m.subs),
+		cases:  make([]*field, len(m.oneofs)),
+	}
+	for pos := 0; pos < len(b); {
+		number, typ, n := protowire.ConsumeTag(b[pos:])
+		if n < 0 {
+			return nil, malformed(offset+pos, n)
+		}
+		pos += n
+		f := m.field(number)
+		if f == nil || !f.accepts(typ) {
+			n := protowire.ConsumeFieldValue(number, typ, b[pos:])
+			if n < 0 {
+				return nil, malformed(offset+pos, n)
+			}
+			pos += n
+			continue
+		}
+		n, err := d.field(&o, f, typ, b[pos:], offset+pos, depth)
+		if err != nil {
+			return nil, err
+		}
+		pos += n
+	}
+	for _, s := range o.subs {
+		if s.field == nil {
+			continue
+		}
+		v, err := d.message(s.field.message, s.bytes, s.offset, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		o.fields[s.field.name] = v
+	}
+	for _, f := range m.implicit {
+		if f.list && o.lists[f.slot] != nil {
+			o.fields[f.name] = o.lists[f.slot][:len(o.lists[f.slot]):len(o.lists[f.slot])]
+		} else if _, ok := o.fields[f.name]; !ok {
+			o.fields[f.name] = f.zero
+		}
+	}
+	return o.fields, nil
+}
+
+// accepts reports whether a field on the wire is f: with another wire type it
+// is an unknown one. Lists of numbers may be packed whatever the descriptor says.
+func (f *field) accepts(t protowire.Type) bool {
+	return t == f.wire || f.packs(t)
+}
+
+func (f *field) packs(t protowire.Type) bool {
+	return f.list && t == protowire.BytesType && f.wire != protowire.BytesType && f.wire != protowire.StartGroupType
+}
+
+// field reads the value of f at the start of b and returns its length.
+func (d *decoder) field(o *open, f *field, typ protowire.Type, b []byte, offset, depth int) (int, error) {
+	switch {
+	case f.key != nil:
+		return d.entry(o, f, b, offset, depth)
+	case f.packs(typ):
+		packed, n := protowire.ConsumeBytes(b)
+		if n < 0 {
+			return 0, malformed(offset, n)
+		}
+		return n, d.packed(o, f, packed, offset+n-len(packed))
+	case f.message != nil:
+		body, start, n := f.body(b)
+		if n < 0 {
+			return 0, malformed(offset, n)
+		}
+		if !f.list {
+			o.choose(f)
+			s := &o.subs[f.slot]
+			if s.field == nil {
+				*s = sub{f, body[:len(body):len(body)], offset + start}
+			} else {
+				s.bytes = append(s.bytes, body...) // parts of one message merge
+			}
+			return n, nil
+		}
+		v, err := d.message(f.message, body, offset+start, depth+1)
+		o.lists[f.slot] = append(o.lists[f.slot], v)
+		return n, err
+	}
+	v, n, err := f.scalar(b, offset)
+	if err != nil {
+		return 0, err
+	}
+	if f.list {
+		o.lists[f.slot] = append(o.lists[f.slot], v)
+	} else {
+		o.choose(f)
+		o.fields[f.name] = v
+	}
+	return n, nil
+}
+
+// choose clears the other cases of f's oneof.
+func (o *open) choose(f *field) {
+	if f.oneof < 0 {
+		return
+	}
+	if was := o.cases[f.oneof]; was != nil && was != f {
+		delete(o.fields, was.name)
+		if was.message != nil {
+			o.subs[was.slot] = sub{}
+		}
+	}
+	o.cases[f.oneof] = f
+}
+
+// body returns the fields of the message at the start of b, where they start,
+// and the length of all.
+func (f *field) body(b []byte) (body []byte, start, n int) {
+	if f.kind == protoreflect.GroupKind {
+		body, n = protowire.ConsumeGroup(f.number, b)
+		return body, 0, n
+	}
+	body, n = protowire.ConsumeBytes(b)
+	return body, n - len(body), n
+}
+
+func (d *decoder) packed(o *open, f *field, b []byte, offset int) error {
+	list := o.lists[f.slot]
+	if list == nil {
+		list = []any{}
+	}
+	for len(b) > 0 {
+		v, n, err := f.scalar(b, offset)
+		if err != nil {
+			return err
+		}
+		list = append(list, v)
+		b, offset = b[n:], offset+n
+	}
+	o.lists[f.slot] = list
+	return nil
+}
+
+// scalar reads one element of f that is no message.
+func (f *field) scalar(b []byte, offset int) (codec.Value, int, error) {
+	switch f.wire {
+	case protowire.VarintType:
+		bits, n := protowire.ConsumeVarint(b)
+		if n < 0 {
+			return nil, 0, malformed(offset, n)
+		}
+		return f.fromBits(bits), n, nil
+	case protowire.Fixed32Type:
+		bits, n := protowire.ConsumeFixed32(b)
+		if n < 0 {
+			return nil, 0, malformed(offset, n)
+		}
+		if f.kind == protoreflect.Sfixed32Kind {
+			return int(int32(bits)), n, nil
+		}
+		return f.fromBits(uint64(bits)), n, nil
+	case protowire.Fixed64Type:
+		bits, n := protowire.ConsumeFixed64(b)
+		if n < 0 {
+			return nil, 0, malformed(offset, n)
+		}
+		return f.fromBits(bits), n, nil
+	}
+	s, n := protowire.ConsumeBytes(b)
+	if n < 0 {
+		return nil, 0, malformed(offset, n)
+	}
+	if f.kind == protoreflect.BytesKind {
+		return toBase64(s), n, nil
+	}
+	if f.utf8 && !utf8.Valid(s) {
+		return nil, 0, &codec.SyntaxError{Format: name, Offset: offset + n - len(s), Msg: "a string that is not UTF-8"}
+	}
+	return string(s), n, nil
+}
+
+// entry reads one entry of the map f.
+func (d *decoder) entry(o *open, f *field, b []byte, offset, depth int) (int, error) {
+	body, n := protowire.ConsumeBytes(b)
+	if n < 0 {
+		return 0, malformed(offset, n)
+	}
+	if d.slots--; d.slots < 0 {
+		return 0, d.tooMany()
+	}
+	e, err := f.readEntry(body, offset+n-len(body))
+	if err != nil {
+		return 0, err
+	}
+	if f.val.message != nil {
+		e.value, err = d.message(f.val.message, e.body, offset+n-len(body), depth+1)
+		if err != nil {
+			return 0, err
+		}
+	}
+	entries, ok := o.fields[f.name].(map[string]any)
+	if !ok {
+		entries = make(map[string]any)
+		o.fields[f.name] = entries
+	}
+	entries[e.key] = e.value
+	return n, nil
+}
+
+// entry is one entry of a map; its value is either read or, for a message, its
+// body.
+type entry struct {
+	key   string
+	value codec.Value
+	body  []byte
+}
+
+func (f *field) readEntry(b []byte, offset int) (entry, error) {
+	e := entry{key: keyName(f.key.zeroElement()), value: nil}
+	if f.val.message == nil {
+		e.value = f.val.zeroElement()
+	}
+	for pos := 0; pos < len(b); {
+		number, typ, n := protowire.ConsumeTag(b[pos:])
+		if n < 0 {
+			return e, malformed(offset+pos, n)
+		}
+		pos += n
+		var err error
+		switch {
+		case number == 1 && typ == f.key.wire:
+			var key codec.Value
+			key, n, err = f.key.scalar(b[pos:], offset+pos)
+			if err == nil {
+				e.key = keyName(key)
+			}
+		case number == 2 && typ == f.val.wire && f.val.message != nil:
+			var body []byte
+			body, _, n = f.val.body(b[pos:])
+			if e.body == nil {
+				e.body = body[:len(body):len(body)]
+			} else {
+				e.body = append(e.body, body...)
+			}
+		case number == 2 && typ == f.val.wire:
+			e.value, n, err = f.val.scalar(b[pos:], offset+pos)
+		default:
+			n = protowire.ConsumeFieldValue(number, typ, b[pos:])
+		}
+		if err != nil {
+			return e, err
+		}
+		if n < 0 {
+			return e, malformed(offset+pos, n)
+		}
+		pos += n
+	}
+	return e, nil
+}
+
+func keyName(key codec.Value) string {
+	switch key := key.(type) {
+	case bool:
+		return strconv.FormatBool(key)
+	case int:
+		return strconv.Itoa(key)
+	case string:
+		return key
+	case interface{ String() string }: // *big.Int
+		return key.String()
+	}
+	return ""
+}
+
+func (d *decoder) tooMany() error {
+	return &codec.LimitError{Format: name, Limit: "fields", Max: int64(d.maxSlots)}
+}
+
+// malformed says what protowire found at offset.
+func malformed(offset, n int) error {
+	return &codec.SyntaxError{Format: name, Offset: offset, Msg: "malformed field: " + protowire.ParseError(n).Error()}
+}

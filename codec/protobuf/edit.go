@@ -1,0 +1,424 @@
+package protobuf
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/codec/internal/value"
+)
+
+// editor brings encoded messages from one value to another. What a value does
+// not differ in is copied as bytes, and with it what no value shows: unknown
+// fields, spellings of lengths and numbers, the order of fields.
+type editor struct {
+	edits  int
+	pairer value.Pairer
+}
+
+// absent stands for the value of a message that was not there.
+type absent struct{}
+
+// message returns body, which was decoded as before, brought to after. It adds
+// to e.edits if there was a difference. Body is nil if before is absent.
+func (e *editor) message(m *message, body []byte, before, after codec.Value, depth int) ([]byte, error) {
+	if depth >= maxDepth {
+		return nil, inexpressible(fmt.Sprintf("nested deeper than %d", maxDepth))
+	}
+	toFields := fieldsOf
+	if m.special != nil {
+		if m.special.edit != nil {
+			return m.special.edit(e, m, body, before, after, depth)
+		}
+		toFields = m.special.toFields
+	}
+	a, err := toFields(after)
+	if err != nil {
+		return nil, err
+	}
+	var b map[string]any
+	if !isAbsent(before) {
+		if b, err = toFields(before); err != nil {
+			return nil, err
+		}
+	}
+	return e.fields(m, body, b, a, depth)
+}
+
+func fieldsOf(v codec.Value) (map[string]any, error) {
+	fields, ok := v.(map[string]any)
+	if !ok {
+		return nil, inexpressible(a(value.TypeName(v)) + " in place of a message")
+	}
+	return fields, nil
+}
+
+func (e *editor) fields(m *message, body []byte, before, after map[string]any, depth int) ([]byte, error) {
+	if err := m.knows(after); err != nil {
+		return nil, err
+	}
+	after, err := m.oneCase(before, after)
+	if err != nil {
+		return nil, err
+	}
+	p := plan{editor: e, message: m, body: body, depth: depth}
+	for _, f := range m.fields {
+		b, was := before[f.name]
+		v, is := after[f.name]
+		is = is && (v != nil || f.null)
+		if f.required && !is && (was || before == nil) {
+			return nil, value.Within(value.Key(f.name), inexpressible("a required field is missing"))
+		}
+		if !f.presence && !is {
+			v, is = f.zero, true
+		}
+		if !f.presence && !was {
+			b, was = f.zero, true
+		}
+		if !was && !is || was && is && value.Same(b, v) {
+			continue
+		}
+		if !was {
+			b = absent{}
+		}
+		if !is {
+			p.drop(f)
+		} else if err := p.field(f, b, v); err != nil {
+			return nil, value.Within(value.Key(f.name), err)
+		}
+	}
+	return p.write(), nil
+}
+
+// knows refuses names that m does not have: left alone they would vanish.
+func (m *message) knows(fields map[string]any) error {
+	var unknown []string
+	for k := range fields {
+		if m.byName[k] == nil {
+			unknown = append(unknown, k)
+		}
+	}
+	if unknown == nil {
+		return nil
+	}
+	k := slices.Min(unknown)
+	msg := m.name + " has no field of this name"
+	for _, f := range m.fields {
+		if f.jsonName == k {
+			msg += "; did you mean " + f.name + "?"
+		}
+	}
+	return value.Within(value.Key(k), inexpressible(msg))
+}
+
+// oneCase returns after with one case of each oneof at most. A case that the
+// edit set takes the place of one that it left as it was.
+func (m *message) oneCase(before, after map[string]any) (map[string]any, error) {
+	cloned := false
+	for _, cases := range m.oneofs {
+		var set, changed []*field
+		for _, f := range cases {
+			v, ok := after[f.name]
+			if !ok || v == nil && !f.null {
+				continue
+			}
+			set = append(set, f)
+			if b, ok := before[f.name]; !ok || !value.Equal(b, v) {
+				changed = append(changed, f)
+			}
+		}
+		if len(set) < 2 {
+			continue
+		}
+		if len(changed) != 1 {
+			return nil, value.Within(value.Key(set[1].name), inexpressible("set together with "+set[0].name+", of which a oneof holds one"))
+		}
+		if !cloned {
+			after, cloned = maps.Clone(after), true
+		}
+		for _, f := range set {
+			if f != changed[0] {
+				delete(after, f.name)
+			}
+		}
+	}
+	return after, nil
+}
+
+// plan collects what to write instead of which records of a message.
+type plan struct {
+	*editor
+	message *message
+	body    []byte
+	depth   int
+
+	scanned bool
+	records []record
+	places  map[*field][]int // the records of a field
+	instead map[int][]byte   // by record; empty leaves it out
+	tail    []byte           // fields that have no record yet
+}
+
+// record is one field on the wire with its tag, field nil if it is not known.
+type record struct {
+	field             *field
+	typ               protowire.Type
+	start, value, end int
+}
+
+func (p *plan) scan() {
+	if p.scanned {
+		return
+	}
+	p.scanned, p.places, p.instead = true, make(map[*field][]int), make(map[int][]byte)
+	for pos := 0; pos < len(p.body); {
+		r := record{start: pos}
+		number, typ, n := protowire.ConsumeTag(p.body[pos:])
+		r.typ, r.value = typ, pos+n
+		r.end = r.value + protowire.ConsumeFieldValue(number, typ, p.body[r.value:])
+		if f := p.message.field(number); f != nil && f.accepts(typ) {
+			r.field = f
+			p.places[f] = append(p.places[f], len(p.records))
+		}
+		p.records = append(p.records, r)
+		pos = r.end
+	}
+}
+
+// live returns the records of f that count: of a oneof those after the last of
+// another case.
+func (p *plan) live(f *field) []int {
+	p.scan()
+	places := p.places[f]
+	if f.oneof < 0 {
+		return places
+	}
+	last := -1
+	for _, other := range p.message.oneofs[f.oneof] {
+		if o := p.places[other]; other != f && len(o) > 0 {
+			last = max(last, o[len(o)-1])
+		}
+	}
+	for len(places) > 0 && places[0] < last {
+		places = places[1:]
+	}
+	return places
+}
+
+// drop leaves out all records of f and, as they would count again, those of the
+// other cases of its oneof that it hid.
+func (p *plan) drop(f *field) {
+	p.edits++
+	hidden := []*field{f}
+	if f.oneof >= 0 {
+		hidden = p.message.oneofs[f.oneof]
+	}
+	p.scan()
+	for _, f := range hidden {
+		for _, i := range p.places[f] {
+			if _, ok := p.instead[i]; !ok {
+				p.instead[i] = nil
+			}
+		}
+	}
+}
+
+// put writes b in the place of the last record of f, or of the first if f is a
+// list, and leaves the others out.
+func (p *plan) put(f *field, b []byte) {
+	p.edits++
+	p.scan()
+	places := p.places[f]
+	for _, i := range places {
+		p.instead[i] = nil
+	}
+	switch {
+	case len(places) == 0:
+		p.tail = append(p.tail, b...)
+	case f.list:
+		p.instead[places[0]] = b
+	default:
+		p.instead[places[len(places)-1]] = b
+	}
+}
+
+func (p *plan) write() []byte {
+	if len(p.instead) == 0 && len(p.tail) == 0 {
+		return p.body
+	}
+	out := make([]byte, 0, len(p.body)+len(p.tail)+64)
+	for i, r := range p.records {
+		if b, ok := p.instead[i]; ok {
+			out = append(out, b...)
+		} else {
+			out = append(out, p.body[r.start:r.end]...)
+		}
+	}
+	return append(out, p.tail...)
+}
+
+// field brings f from before to after, which is not null unless f can be.
+func (p *plan) field(f *field, before, after codec.Value) error {
+	switch {
+	case f.key != nil:
+		return p.mapEntries(f, before.(map[string]any), after)
+	case f.list:
+		return p.list(f, before.([]any), after)
+	case f.message != nil:
+		return p.sub(f, before, after)
+	}
+	if !isAbsent(before) && value.Equal(before, after) {
+		return nil
+	}
+	b, err := f.appendScalar(nil, after)
+	if err != nil {
+		return err
+	}
+	if !f.presence && allZero(b) {
+		p.drop(f)
+		return nil
+	}
+	p.put(f, append(protowire.AppendTag(nil, f.number, f.wire), b...))
+	return nil
+}
+
+// allZero reports whether b is the default: of a string it is the length.
+func allZero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *plan) sub(f *field, before, after codec.Value) error {
+	var body []byte
+	if !isAbsent(before) {
+		for _, i := range p.live(f) {
+			part, _, _ := f.body(p.body[p.records[i].value:])
+			if body == nil {
+				body = part[:len(part):len(part)]
+			} else {
+				body = append(body, part...) // parts of one message merge
+			}
+		}
+	}
+	edits := p.edits
+	out, err := p.editor.message(f.message, body, before, after, p.depth+1)
+	if err != nil {
+		return err
+	}
+	if isAbsent(before) || p.edits > edits {
+		p.put(f, f.wrap(out))
+	}
+	return nil
+}
+
+// wrap puts the tag and the length, or the end of the group, around a message.
+func (f *field) wrap(body []byte) []byte {
+	b := make([]byte, 0, len(body)+2*protowire.SizeTag(f.number)+protowire.SizeVarint(uint64(len(body))))
+	b = protowire.AppendTag(b, f.number, f.wire)
+	if f.kind == protoreflect.GroupKind {
+		return protowire.AppendGroup(b, f.number, body)
+	}
+	return protowire.AppendBytes(b, body)
+}
+
+func (p *plan) list(f *field, before []any, after codec.Value) error {
+	elements, ok := after.([]any)
+	if !ok {
+		return inexpressible(a(value.TypeName(after)) + " in a repeated field")
+	}
+	if f.message != nil {
+		return p.messages(f, before, elements)
+	}
+	if value.Equal(before, elements) {
+		return nil
+	}
+	if len(elements) == 0 {
+		p.drop(f)
+		return nil
+	}
+	p.scan()
+	packed := f.packed
+	if places := p.places[f]; len(places) > 0 {
+		packed = f.packs(p.records[places[0]].typ)
+	}
+	var b []byte
+	var err error
+	for i, v := range elements {
+		if !packed {
+			b = protowire.AppendTag(b, f.number, f.wire)
+		}
+		if b, err = f.appendScalar(b, v); err != nil {
+			return value.Within(value.Index(i), err)
+		}
+	}
+	if packed {
+		b = protowire.AppendBytes(protowire.AppendTag(nil, f.number, protowire.BytesType), b)
+	}
+	p.put(f, b)
+	return nil
+}
+
+func (p *plan) messages(f *field, before, after []any) error {
+	p.scan()
+	places := p.places[f]
+	pairs := p.pairer.Pair(before, after)
+	inPlace := value.InPlace(pairs, len(before))
+	var all []byte
+	for i, v := range after {
+		j := pairs[i]
+		if inPlace && value.Same(before[j], v) {
+			continue
+		}
+		b, changed, err := p.element(f, places, j, before, v)
+		if err != nil {
+			return value.Within(value.Index(i), err)
+		}
+		switch {
+		case !inPlace:
+			all = append(all, b...)
+		case changed:
+			p.instead[places[j]] = b
+		}
+	}
+	if !inPlace {
+		p.put(f, all)
+	}
+	return nil
+}
+
+// element returns the record of v, which pairs with element j of before if j is
+// not negative.
+func (p *plan) element(f *field, places []int, j int, before []any, v codec.Value) (b []byte, changed bool, err error) {
+	if v == nil && !f.null {
+		return nil, false, inexpressible("null in a repeated field")
+	}
+	var body []byte
+	var was codec.Value = absent{}
+	var r record
+	if j >= 0 {
+		r, was = p.records[places[j]], before[j]
+		body, _, _ = f.body(p.body[r.value:])
+	}
+	edits := p.edits
+	out, err := p.editor.message(f.message, body, was, v, p.depth+1)
+	if err != nil {
+		return nil, false, err
+	}
+	if j >= 0 && p.edits == edits {
+		return p.body[r.start:r.end], false, nil
+	}
+	return f.wrap(out), true, nil
+}
+
+func isAbsent(v codec.Value) bool {
+	_, ok := v.(absent)
+	return ok
+}
