@@ -49,7 +49,7 @@ func genPath() *rapid.Generator[string] {
 		var b strings.Builder
 		for range rapid.IntRange(0, 4).Draw(t, "segments") {
 			b.WriteByte('/')
-			b.WriteString(rapid.SampledFrom([]string{"a", "b", "c", "a%20b", "%61", "x%2Fy", "{w}"}).Draw(t, "segment"))
+			b.WriteString(rapid.SampledFrom([]string{"a", "b", "c", "a%20b", "%61", "x%2Fy", "%7Bw%7D"}).Draw(t, "segment"))
 		}
 		if b.Len() == 0 || rapid.Bool().Draw(t, "slash") {
 			b.WriteByte('/')
@@ -111,7 +111,11 @@ func TestFindAgreesWithServeMux(t *testing.T) {
 
 		r := httptest.NewRequest(method, path, nil)
 		r.Host = host
-		mux.ServeHTTP(httptest.NewRecorder(), r)
+		response := httptest.NewRecorder()
+		mux.ServeHTTP(response, r)
+		if response.Header().Get("Location") != "" {
+			t.Skip("ServeMux redirects to the path with a slash")
+		}
 		found := index.Find(nil, method, host, path)
 		got := ""
 		if len(found) > 0 {
