@@ -153,15 +153,22 @@ func (x *exprs) proto(m Match) {
 	}
 }
 
+// destination compares whole octets by loading only them, as nft does, so that
+// rules loaded from the printed text are recognised.
 func (x *exprs) destination(prefix netip.Prefix) {
 	addr := prefix.Addr().AsSlice()
 	offset := uint32(16) // of the destination in an IPv4 header
 	if prefix.Addr().Is6() {
 		offset = 24
 	}
+	mask := net.CIDRMask(prefix.Bits(), 8*len(addr))
+	wholeOctets := prefix.Bits()%8 == 0
+	if wholeOctets {
+		addr = addr[:prefix.Bits()/8]
+	}
 	x.add(&expr.Payload{DestRegister: reg, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: uint32(len(addr))})
-	if !prefix.IsSingleIP() {
-		x.and(net.CIDRMask(prefix.Bits(), 8*len(addr)))
+	if !wholeOctets {
+		x.and(mask)
 	}
 	x.equal(addr)
 }
