@@ -43,7 +43,7 @@ func Compile(files []File) (*Set, []Problem) {
 	if bad {
 		return nil, problems
 	}
-	set.index()
+	set.index = newIndex(set.routes)
 	return set, problems
 }
 
@@ -211,7 +211,7 @@ func (c *compiler) breaker(t breakerText) *Breaker {
 		failure: compileOr(t.failure, defaultFailure, failureSees()),
 		trip:    compileOr(t.trip, defaultTrip, tripSees()),
 	}
-	b.failureReadsBody = b.failure != nil && namesBody(b.failure.source)
+	b.failureReadsBody = b.failure != nil && b.failure.jq.UsesInputField("body")
 	if t.fallback.At != nil {
 		b.Fallback = fallbackOf(t.fallback.V)
 	}
@@ -241,11 +241,7 @@ func fallbackOf(t answerText) *Answer {
 	return a
 }
 
-// namesBody reports whether a program over an outcome may look at its body.
-func namesBody(source string) bool { return bodyWord.MatchString(source) }
-
-var bodyWord = regexp.MustCompile(`\bbody\b`)
-
+// compileOr compiles t, or def if the file does not have it.
 func compileOr(t text, def string, s sees) *program {
 	if t.At != nil {
 		return compileProgram(t, s)

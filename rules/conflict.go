@@ -5,9 +5,78 @@ import (
 	"strings"
 
 	"github.com/sluice-proxy/sluice/rules/document"
+	"github.com/sluice-proxy/sluice/rules/internal/pattern"
 )
 
-func reportConflicts(compilers []*compiler) {}
+// reportConflicts reports two routes that could both match one request while
+// nothing orders them, at the later of the two.
+func reportConflicts(compilers []*compiler) {
+	var before []*compiler
+	for _, c := range compilers {
+		if c.route == nil || c.route.off {
+			continue
+		}
+		for _, other := range before {
+			mine, theirs, found := conflict(&c.route.match, &other.route.match)
+			if !found {
+				continue
+			}
+			message := "route " + other.route.name + " at " + place(other, theirs) + " matches the same requests, and neither is more specific"
+			hint := "add a condition to one of them"
+			if mine != nil {
+				mine.Report(codeConflict, hint, "%s", message)
+			} else {
+				c.doc.Report(codeConflict, hint, message)
+			}
+		}
+		before = append(before, c)
+	}
+}
+
+func place(c *compiler, n *document.Node) string {
+	if n == nil {
+		return where(c.named)
+	}
+	return where(n.Position())
+}
+
+// conflict finds patterns of a and b that nothing orders.
+func conflict(a, b *conditions) (mine, theirs *document.Node, found bool) {
+	if a.count() != b.count() || disjoint(a, b) {
+		return nil, nil, false
+	}
+	for _, p := range a.http {
+		for _, q := range b.http {
+			if r := pattern.Compare(p.Pattern, q.Pattern); r == pattern.Equal || r == pattern.Overlaps {
+				return p.at, q.at, true
+			}
+		}
+	}
+	for _, p := range a.grpc {
+		for _, q := range b.grpc {
+			if pattern.CompareGRPC(p.GRPC, q.GRPC) == pattern.Equal {
+				return p.at, q.at, true
+			}
+		}
+	}
+	return nil, nil, false
+}
+
+// crossing reports whether there are patterns of which neither is more specific.
+func crossing(routes []*Route) bool {
+	for i, a := range routes {
+		for _, b := range routes[:i] {
+			for _, p := range a.match.http {
+				for _, q := range b.match.http {
+					if pattern.Compare(p.Pattern, q.Pattern) == pattern.Overlaps {
+						return true
+					}
+				}
+			}
+		}
+	}
+	return false
+}
 
 // disjoint reports whether no request can meet both a's and b's conditions as
 // far as that is known without running a program. Two values of one header
@@ -45,7 +114,3 @@ func (h host) meets(g host) bool {
 	}
 	return strings.HasSuffix(h.name, g.name) || strings.HasSuffix(g.name, h.name)
 }
-
-func reportPattern(t text, err error) { t.At.Report(codePattern, "", "%s", err) }
-
-var _ = document.Error

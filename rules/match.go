@@ -3,19 +3,18 @@ package rules
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
-	"strings"
 	"time"
 
-	pattern "github.com/sluice-proxy/sluice/rules/internal/tmppattern"
-
 	"github.com/sluice-proxy/sluice/rules/document"
+	"github.com/sluice-proxy/sluice/rules/internal/pattern"
 )
 
 // httpPattern is one of the http patterns of a route, with its place.
 type httpPattern struct {
-	pattern pattern.Pattern
-	at      *document.Node // nil: the route has no http
+	*pattern.Pattern
+	at *document.Node // nil: the route has no http
 }
 
 // compileHTTP answers with nothing if the pattern has a problem.
@@ -34,53 +33,42 @@ func everyHTTP() []httpPattern {
 	if err != nil {
 		panic("rules: " + err.Error())
 	}
-	return []httpPattern{{pattern: p}}
+	return []httpPattern{{Pattern: p}}
 }
 
-// grpcPattern is one of the gRPC patterns of a route: a method, all methods of
-// a service if method is empty, or everything if service is empty as well.
+// grpcPattern is one of the gRPC patterns of a route, with its place.
 type grpcPattern struct {
-	service, method string
-	at              *document.Node
+	pattern.GRPC
+	at *document.Node
 }
 
 func compileGRPC(t text) []grpcPattern {
-	if t.V == "*" {
-		return []grpcPattern{{at: t.At}}
-	}
-	service, method, ok := strings.Cut(t.V, "/")
-	if !ok || !isProtoName(service) || method != "*" && !isProtoName(method) || strings.Contains(method, ".") {
-		t.At.Report(codePattern, "such as shop.v1.Orders/Create, shop.v1.Orders/* or *", "%q is no gRPC method", t.V)
+	p, err := pattern.ParseGRPC(t.V)
+	if err != nil {
+		reportPattern(t, err)
 		return nil
 	}
-	if method == "*" {
-		method = ""
-	}
-	return []grpcPattern{{service, method, t.At}}
+	return []grpcPattern{{p, t.At}}
 }
 
-// isProtoName reports whether s is names joined by dots.
-func isProtoName(s string) bool {
-	for part := range strings.SplitSeq(s, ".") {
-		for i, r := range part {
-			if r != '_' && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (i == 0 || r < '0' || r > '9') {
-				return false
-			}
-		}
-		if part == "" {
-			return false
-		}
+func reportPattern(t text, err error) {
+	var syntax *pattern.SyntaxError
+	if errors.As(err, &syntax) {
+		t.At.ReportAt(syntax.Offset, syntax.End, codePattern, syntax.Hint, "%s", syntax.Msg)
+		return
 	}
-	return true
+	t.At.Report(codePattern, "", "%s", err)
 }
 
-// grpcIndex finds the routes of a gRPC method, by [grpcPattern]'s key.
-type grpcIndex map[[2]string][]*Route
-
-// httpIndex finds the routes of a request's method, host and path.
-type httpIndex struct {
-	patterns pattern.Index
-	routes   [][]*Route // by the pattern's number
+// index finds the routes of a request. Its ids are indices of routes.
+type index struct {
+	http   pattern.Index
+	grpc   pattern.GRPCIndex
+	routes []*Route // in force, those with more conditions first
+	// crossing says that there are http patterns of which neither is more
+	// specific, so that the number of conditions has to order them.
+	crossing bool
+	reach    map[Direction]*reach
 }
 
 // reach is what routes can do to the exchanges of one direction.
@@ -105,23 +93,23 @@ func (p *portSet) add(ports []uint16) {
 
 func (p *portSet) has(port uint16) bool { return p.every || p.ports[port] }
 
-// index makes the set's routes findable.
-func (s *Set) index() {
-	s.grpc = make(grpcIndex)
-	s.reach = map[Direction]*reach{Inbound: {}, Outbound: {}}
-	var ordered []*Route
-	for _, r := range s.routes {
+// newIndex makes the routes findable that are in force.
+func newIndex(routes []*Route) index {
+	x := index{reach: map[Direction]*reach{Inbound: {}, Outbound: {}}}
+	for _, r := range routes {
 		if !r.off {
-			ordered = append(ordered, r)
+			x.routes = append(x.routes, r)
 		}
 	}
-	slices.SortStableFunc(ordered, func(a, b *Route) int { return cmp.Compare(b.match.count(), a.match.count()) })
-	for _, r := range ordered {
-		for _, p := range r.match.grpc {
-			key := [2]string{p.service, p.method}
-			s.grpc[key] = append(s.grpc[key], r)
+	slices.SortStableFunc(x.routes, func(a, b *Route) int { return cmp.Compare(b.match.count(), a.match.count()) })
+	for id, r := range x.routes {
+		for _, p := range r.match.http {
+			x.http.Add(p.Pattern, id)
 		}
-		for direction, reach := range s.reach {
+		for _, p := range r.match.grpc {
+			x.grpc.Add(p.GRPC, id)
+		}
+		for direction, reach := range x.reach {
 			if r.match.direction != "" && r.match.direction != direction {
 				continue
 			}
@@ -131,18 +119,8 @@ func (s *Set) index() {
 			}
 		}
 	}
-	s.http.add(ordered)
-}
-
-// add gives every pattern one number, and the routes that share it in the order
-// they are to be tried.
-func (x *httpIndex) add(ordered []*Route) {
-	for _, r := range ordered {
-		for _, p := range r.match.http {
-			x.patterns.Add(p.pattern)
-			x.routes = append(x.routes, []*Route{r})
-		}
-	}
+	x.crossing = crossing(x.routes)
+	return x
 }
 
 // canAnswer reports whether the route may answer without its upstream.
@@ -150,13 +128,13 @@ func (r *Route) canAnswer() bool {
 	if r.breaker != nil && r.breaker.Fallback != nil {
 		return true
 	}
-	return r.request != nil && slices.ContainsFunc(r.request.steps, func(s step) bool { return s.reject != nil })
+	return r.guards()
 }
 
 // CanTouch reports whether a route could match an exchange of a connection in
 // direction d to port. Where it answers false, nothing needs to be looked at.
 func (s *Set) CanTouch(d Direction, port uint16) bool {
-	r := s.reach[d]
+	r := s.index.reach[d]
 	return r != nil && r.touch.has(port)
 }
 
@@ -164,42 +142,94 @@ func (s *Set) CanTouch(d Direction, port uint16) bool {
 // answer it without its upstream (fallback, reject), so that a refused dial
 // has to wait for the head instead of being mirrored as a reset.
 func (s *Set) CanAnswer(d Direction, port uint16) bool {
-	r := s.reach[d]
+	r := s.index.reach[d]
 	return r != nil && r.answer.has(port)
 }
 
 // Match finds the route of q by its head alone. An error is a [*StepError]: the
-// where of a candidate failed. Its Route says whether on_error rejects; the
-// candidate counts as matched.
+// where of a candidate failed, or the path is ambiguous ([ReasonAmbiguous]) and
+// a route that may reject guards one of its readings. Its Route says whether
+// on_error rejects; the candidate counts as matched.
 func (s *Set) Match(ctx context.Context, q *Request, now time.Time) (Match, error) {
 	var m Match
-	if q.Service != "" && len(s.grpc) > 0 {
-		for _, key := range [][2]string{{q.Service, q.Method}, {q.Service, ""}, {"", ""}} {
-			if done, err := m.try(ctx, s.grpc[key], q, nil, now); done || err != nil {
+	var ids [8]int
+	if q.Service != "" {
+		for _, id := range s.index.grpc.Find(ids[:0], q.Service, q.Method) {
+			if done, err := m.try(ctx, s.index.routes[id], q, nil, now); done || err != nil {
 				return m, err
 			}
 		}
 	}
-	if len(s.http.routes) == 0 {
-		return m, nil
+	path, ambiguous := pattern.Canonical(q.Head.Path)
+	err := s.matchPath(ctx, &m, q, path, now)
+	if err != nil || !ambiguous {
+		return m, err
 	}
-	for _, c := range s.http.patterns.Match(q.Head.Method, canonicalHost(q.Head.Host), q.Head.Path) {
-		if done, err := m.try(ctx, s.http.routes[c.ID], q, c.Params, now); done || err != nil {
-			return m, err
-		}
+	var other Match
+	if err := s.matchPath(ctx, &other, q, pattern.Lenient(q.Head.Path), now); err != nil {
+		return other, err
+	}
+	if other.Route != nil && other.Route != m.Route && other.Route.guards() {
+		return other, &StepError{Route: other.Route, Step: "match.http", Reason: ReasonAmbiguous, Err: errors.New("servers disagree about the path")}
 	}
 	return m, nil
 }
 
-// try looks for the first of the candidates whose conditions hold.
-func (m *Match) try(ctx context.Context, candidates []*Route, q *Request, params map[string]string, now time.Time) (bool, error) {
-	for _, r := range candidates {
-		why, err := r.failing(ctx, q, params, now)
-		if why == "" {
-			m.Route, m.Params = r, params
-			return true, err
-		}
-		m.Passed = append(m.Passed, Passed{Route: r, Why: why})
+// matchPath looks for the route among those whose http pattern matches path.
+func (s *Set) matchPath(ctx context.Context, m *Match, q *Request, path string, now time.Time) error {
+	var buffer [8]pattern.Found
+	found := s.index.http.Find(buffer[:0], q.Head.Method, canonicalHost(q.Head.Host), path)
+	if s.index.crossing {
+		found = s.index.order(found)
 	}
+	for _, f := range found {
+		if done, err := m.try(ctx, s.index.routes[f.ID], q, f.Pattern.Params(path), now); done || err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// order puts those first that win over others by their number of conditions
+// where no pattern is more specific.
+func (x *index) order(found []pattern.Found) []pattern.Found {
+	var out []pattern.Found
+	for len(found) > 0 {
+		next := 0
+		for i := range found {
+			if !slices.ContainsFunc(found, func(f pattern.Found) bool { return x.before(f, found[i]) }) {
+				next = i
+				break
+			}
+		}
+		out = append(out, found[next])
+		found = slices.Delete(slices.Clone(found), next, next+1)
+	}
+	return out
+}
+
+func (x *index) before(a, b pattern.Found) bool {
+	switch pattern.Compare(a.Pattern, b.Pattern) {
+	case pattern.MoreSpecific:
+		return true
+	case pattern.Overlaps, pattern.Equal:
+		return x.routes[a.ID].match.count() > x.routes[b.ID].match.count()
+	}
+	return false
+}
+
+// try reports whether r's conditions hold, or failed to be known.
+func (m *Match) try(ctx context.Context, r *Route, q *Request, params map[string]string, now time.Time) (bool, error) {
+	why, err := r.failing(ctx, q, params, now)
+	if why == "" {
+		m.Route, m.Params = r, params
+		return true, err
+	}
+	m.Passed = append(m.Passed, Passed{Route: r, Why: why})
 	return false, nil
+}
+
+// guards reports whether the route may turn a request away.
+func (r *Route) guards() bool {
+	return r.request != nil && slices.ContainsFunc(r.request.steps, func(s step) bool { return s.reject != nil })
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/rules/document"
-	jq "github.com/sluice-proxy/sluice/rules/internal/tmpjq"
+	"github.com/sluice-proxy/sluice/rules/internal/jq"
 )
 
 // variables are the names a program may use somewhere, in the order of

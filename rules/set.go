@@ -17,9 +17,7 @@ type File struct {
 type Set struct {
 	routes []*Route
 	hash   string
-	grpc   grpcIndex
-	http   httpIndex
-	reach  map[Direction]*reach
+	index  index
 }
 
 // Routes returns the routes in file order. The caller must not change the slice.

@@ -129,6 +129,7 @@ const (
 	ReasonNoSchema  Reason = "no_descriptor"
 	ReasonEncoding  Reason = "content_encoding"
 	ReasonCancelled Reason = "cancelled"
+	ReasonAmbiguous Reason = "ambiguous_path" // servers disagree about the path, and a route guards one of its readings: 400
 )
 
 // StepError is a step, condition or conversion that failed. Its text names
