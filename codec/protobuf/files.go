@@ -228,7 +228,7 @@ func (d descriptors) addStandard() {
 	var missing []string
 	for _, f := range d {
 		for _, i := range f.Dependency {
-			if _, ok := d[i]; !ok && strings.HasPrefix(i, "google/protobuf/") {
+			if _, ok := d[i]; !ok && isStandard(i) {
 				missing = append(missing, i)
 			}
 		}
@@ -247,3 +247,5 @@ func (d descriptors) addStandard() {
 		}
 	}
 }
+
+func isStandard(path string) bool { return strings.HasPrefix(path, "google/protobuf/") }
