@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
+	"strings"
 
+	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 )
 
@@ -55,7 +59,7 @@ func remove(ctx context.Context, b Backend) (Result, error) {
 	if b == Auto {
 		backends = Backends()[1:]
 	} else if _, err := open(b, nil); err != nil {
-		return result, err
+		return result, explain(err)
 	}
 	for _, b := range backends {
 		if err := result.removeFrom(ctx, b); err != nil {
@@ -65,14 +69,58 @@ func remove(ctx context.Context, b Backend) (Result, error) {
 	return result, explain(result.note(syncRouting(nil, nil)))
 }
 
-// removeFrom takes ours out of b. A backend that this machine does not have
-// holds nothing of ours.
+// removeFrom takes ours out of b, if b holds anything of ours.
 func (r *Result) removeFrom(ctx context.Context, b Backend) error {
+	holds, err := holdsOurs(b)
+	if err != nil || !holds {
+		return err
+	}
 	side, err := open(b, nil)
 	if err != nil {
-		return nil //nolint:nilerr // no such backend here
+		return fmt.Errorf("rules of an earlier apply are in the way: %w", err)
 	}
 	return r.note(side.sync(ctx, nil))
+}
+
+// holdsOurs asks the kernel, not the programs, which may not be installed or
+// not work: most machines have nothing of ours in most backends. For legacy it
+// answers whether the programs are worth asking.
+func holdsOurs(b Backend) (bool, error) {
+	if b == IptablesLegacy {
+		if _, err := open(b, nil); err != nil {
+			return false, nil //nolint:nilerr // who cannot read legacy tables did not write them
+		}
+		return legacyTablesExist(), nil
+	}
+	if err := nftAvailable(); err != nil {
+		return false, nil //nolint:nilerr // no nf_tables, nothing in them
+	}
+	if b == NFT {
+		return true, nil // its sync looks no less closely
+	}
+	conn, err := nftables.New()
+	if err != nil {
+		return false, fmt.Errorf("open nf_tables over netlink: %w", err)
+	}
+	chains, err := conn.ListChains()
+	if err != nil {
+		return false, fmt.Errorf("list nf_tables chains: %w", err)
+	}
+	return slices.ContainsFunc(chains, func(c *nftables.Chain) bool {
+		return c.Table.Family != nftables.TableFamilyINet && strings.HasPrefix(c.Name, xtPrefix)
+	}), nil
+}
+
+// legacyTablesExist tells whether this namespace has any legacy table.
+func legacyTablesExist() bool {
+	for _, file := range []string{"ip_tables_names", "ip6_tables_names"} {
+		// Of the thread, which may be in another namespace than the process.
+		names, err := os.ReadFile("/proc/thread-self/net/" + file)
+		if err == nil && len(names) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *Result) note(changed bool, err error) error {
@@ -128,11 +176,14 @@ func needNetAdmin() error {
 	return nil
 }
 
-// explain says what an EPERM means: a capability that counts in another user
-// namespace than the one that owns this network.
+// explain says what a bare errno means here. EPERM, with the capability there:
+// it counts in another user namespace than the one that owns this network.
 func explain(err error) error {
-	if errors.Is(err, unix.EPERM) {
+	switch {
+	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("%s: %w", capHint, err)
+	case errors.Is(err, unix.ENETDOWN):
+		return fmt.Errorf("the loopback device is down; bring it up first (ip link set lo up): %w", err)
 	}
 	return err
 }

@@ -43,10 +43,14 @@ func syncFamilyRouting(conn *netlink.Conn, r *Routing, f Family) (changed bool, 
 		return false, err
 	}
 	if r != nil && routes == 0 {
-		if err := send(conn, unix.RTM_NEWROUTE, netlink.Create|netlink.Excl, routeBody(f)); err != nil {
+		err := send(conn, unix.RTM_NEWROUTE, netlink.Create|netlink.Excl, routeBody(f))
+		// Loopback refuses IPv6 routes where sysctl disable_ipv6 is set, as in
+		// many containers: there is no IPv6 traffic then.
+		ipv6Off := f == IPv6 && errors.Is(err, unix.EACCES)
+		if err != nil && !ipv6Off {
 			return changed, fmt.Errorf("add local route in table %d: %w", routeTable, err)
 		}
-		changed = true
+		changed = err == nil
 	}
 	kept := false
 	for _, mark := range marks {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -388,6 +389,30 @@ func TestFamilySwitchedOffPassesSluiceBy(t *testing.T) {
 				if got := ask(t, test.from, ordinary, test.to); got != test.want {
 					t.Errorf("%s: got %q, want %q", name, got, test.want)
 				}
+			}
+		})
+	}
+}
+
+// IPv6 is in the kernel and switched off by sysctl.
+func TestContainerWithoutIPv6NeedsNoFlag(t *testing.T) {
+	for _, mode := range modes() {
+		t.Run(string(mode), func(t *testing.T) {
+			pod := netns.New(t, "pod")
+			if err := pod.Do(func() error {
+				return os.WriteFile("/proc/sys/net/ipv6/conf/all/disable_ipv6", []byte("1"), 0o644)
+			}); err != nil {
+				t.Fatal(err)
+			}
+			l := &lab{pod: pod}
+			if got := l.apply(t, l.options(mode), iptables.Auto); got != (iptables.Result{Backend: iptables.NFT, Changed: true}) {
+				t.Errorf("first apply: %+v", got)
+			}
+			if got := l.apply(t, l.options(mode), iptables.Auto); got.Changed {
+				t.Error("second apply says that it changed something")
+			}
+			if !l.remove(t, iptables.Auto).Changed {
+				t.Error("remove says that there was nothing")
 			}
 		})
 	}
