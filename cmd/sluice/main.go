@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sluice-proxy/sluice/iptables/rootless"
 )
 
 // The exit codes of every subcommand but exec, whose code is its command's.
@@ -38,7 +40,10 @@ func (e *exitError) Unwrap() error { return e.Err }
 // usageError marks err as a mistake in the command line: exit code 64.
 func usageError(err error) error { return &exitError{Code: exitUsage, Err: err} }
 
-func main() { os.Exit(Main(os.Args[1:])) }
+func main() {
+	rootless.MaybeHelper()
+	os.Exit(Main(os.Args[1:]))
+}
 
 // Main runs the command line args and returns the process's exit code. Tests
 // register it as a testscript command.

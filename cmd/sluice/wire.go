@@ -5,7 +5,9 @@ import "github.com/spf13/cobra"
 // addCommands is the one readable list of what the binary can do.
 func addCommands(root *cobra.Command) {
 	root.AddCommand(
+		newCheckCmd(),
 		newVersionCmd(),
 		newIptablesCmd(),
+		newExecCmd(),
 	)
 }

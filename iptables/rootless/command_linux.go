@@ -112,7 +112,7 @@ func (c *command) start() {
 		return
 	}
 	c.pid = pid
-	letGoOfStdio()
+	LetGoOfStdio()
 	go c.reap()
 }
 
@@ -137,10 +137,12 @@ func (c *command) reportNotStarted(err error) {
 	_ = c.orders.send(r)
 }
 
-// letGoOfStdio makes the command the only one inside that holds its pipes
-// open: a reader sees the end when the command closes its side. Standard error
-// stays, for a crash of PID 1 to be seen.
-func letGoOfStdio() {
+// LetGoOfStdio replaces standard input and output of this process by
+// /dev/null, so that the command is the only one that holds its pipes: a reader
+// sees the end when the command closes its side. PID 1 does so by itself; a
+// program that is there for its command only does so after Start. Standard
+// error stays, for what goes wrong to be seen.
+func LetGoOfStdio() {
 	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return

@@ -57,6 +57,13 @@ func TestDiagnoseSaysWhatToDo(t *testing.T) {
 // the tests' user, so that nothing of the host changes.
 func surrounded(t *testing.T, flags uintptr, script string) result {
 	t.Helper()
+	const limit = "/proc/sys/user/max_user_namespaces"
+	before := readTrimmed(limit)
+	defer func() {
+		if after := readTrimmed(limit); after != before {
+			t.Errorf("the host's %s went from %s to %s", limit, before, after)
+		}
+	}()
 	cmd := caller{}.command(t, drive{Argv: []string{"true"}})
 	cmd.Args = append([]string{"sh", "-c", script + ` && exec "$@"`, "sh"}, cmd.Args...)
 	cmd.Path = "/bin/sh"

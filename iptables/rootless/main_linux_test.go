@@ -55,6 +55,10 @@ func runTests(m *testing.M) int {
 		panic(err)
 	}
 	os.Setenv(binaryEnv, path)
+	// A race-built binary waits for a second before it exits with 0.
+	if os.Getenv("GORACE") == "" {
+		os.Setenv("GORACE", "atexit_sleep_ms=0")
+	}
 	return m.Run()
 }
 
@@ -94,6 +98,7 @@ func driver(arg string) int {
 		inside := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)
 		go acceptEach(l.(*net.TCPListener), func(c *net.TCPConn) { drivePublished(ns, c, inside) })
 	}
+	LetGoOfStdio()
 	code, err := ns.Run(ctx)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "driver:", err)

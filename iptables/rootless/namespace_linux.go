@@ -44,6 +44,11 @@ func Start(ctx context.Context, config Config) (*Namespace, error) {
 	if len(config.Argv) == 0 || config.Argv[0] == "" {
 		return nil, errors.New("no command to run")
 	}
+	if config.Dir != "" {
+		if _, err := os.Stat(config.Dir); err != nil {
+			return nil, fmt.Errorf("enter the working directory: %w", err)
+		}
+	}
 	namespace, back, err := mapsFor(os.Geteuid(), os.Getegid())
 	if err != nil {
 		return nil, fmt.Errorf("read the caller's id maps: %w", err)
@@ -154,7 +159,7 @@ func (ns *Namespace) adopt(names []string, files []*os.File) error {
 
 // Outbound returns the listeners on which the command's connections arrive,
 // one for IPv4 and, where the kernel has it, one for IPv6. Destination tells
-// where each wanted to go. Close closes them.
+// where each wanted to go. Close closes them; the caller may do so before.
 func (ns *Namespace) Outbound() []*net.TCPListener { return slices.Clone(ns.outbound) }
 
 // ErrNotRedirected says that a connection was made to the listener itself, or
@@ -286,7 +291,9 @@ func (ns *Namespace) forwardSignals(received <-chan os.Signal, ended <-chan stru
 func (ns *Namespace) Close() error {
 	ns.closeOnce.Do(func() {
 		for _, l := range ns.outbound {
-			ns.closeErr = errors.Join(ns.closeErr, l.Close())
+			if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+				ns.closeErr = errors.Join(ns.closeErr, err)
+			}
 		}
 		if ns.dns != nil {
 			ns.dns.Close()

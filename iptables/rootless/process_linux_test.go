@@ -182,6 +182,16 @@ func TestCommandHasNoPowerOverTheRedirect(t *testing.T) {
 	})
 }
 
+func TestACommandThatClosesItsOutputEndsThePipe(t *testing.T) {
+	p := startPiped(t, callers(t)[0].command(t, drive{Argv: []string{"sh", "-c", "echo last; exec sleep 100 >/dev/null"}}))
+	if got := p.line(t); got != "last" {
+		t.Errorf("got %q", got)
+	}
+	if _, err := p.out.ReadByte(); err != io.EOF {
+		t.Errorf("got %v, want the end while the command runs", err)
+	}
+}
+
 func TestOrphansAreReaped(t *testing.T) {
 	asEach(t, func(t *testing.T, who caller) {
 		wantOutput(t, who.run(t, "(sleep 0.05 & sleep 0.1 &) ; exec "+testBinary()+" probe zombies"), "reaped")

@@ -14,6 +14,9 @@ type Namespace struct{}
 // MaybeHelper does nothing here.
 func MaybeHelper() {}
 
+// LetGoOfStdio does nothing here.
+func LetGoOfStdio() {}
+
 // Start returns ErrUnsupported.
 func Start(context.Context, Config) (*Namespace, error) { return nil, ErrUnsupported }
 
