@@ -34,7 +34,7 @@ func Required[S any](f Field[S]) Field[S] {
 // LaterKey is a field that is known and not built yet.
 func LaterKey[S any](key, doc string) Field[S] {
 	return Field[S]{Info: Info{Key: key, Doc: doc, Shape: Shape{Kind: "later"}}, read: func(p Pair, _ *S) {
-		p.Key.Report(CodeNotYet, "", "%s is not there yet", key)
+		p.Key.Report(CodeNotYet, "remove it", "this key is not there yet")
 	}}
 }
 

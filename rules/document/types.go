@@ -90,6 +90,24 @@ func (n *Node) what() string {
 	return "a text"
 }
 
+// Parsed takes a text that parse understands; the text of its error is the
+// problem, and hint says what would be right.
+func Parsed[T any](hint string, parse func(string) (T, error)) Type[T] {
+	text := String()
+	return Type[T]{text.Shape, func(n *Node) (T, bool) {
+		s, ok := text.Read(n)
+		if !ok {
+			var none T
+			return none, false
+		}
+		v, err := parse(s)
+		if err != nil {
+			n.Report(CodeBadValue, hint, "%s", err)
+		}
+		return v, err == nil
+	}}
+}
+
 // Program takes a jq program. It checks nothing but that YAML left it whole.
 func Program() Type[string] {
 	return Type[string]{Shape{Kind: "program"}, func(n *Node) (string, bool) {
