@@ -335,12 +335,12 @@ func TestContractOfProto2(t *testing.T) {
 			{
 				Name: "groups, extensions, defaults", In: old("id: 1 Inner {x: 1} Many {y: 1} Many {y: 2} numbers: [1, 2] [old.note]: \"n\" [old.marks]: 3"),
 				Value: map[string]any{
-					"id": 1, "inner": map[string]any{"x": 1}, "many": []any{map[string]any{"y": 1}, map[string]any{"y": 2}}, "numbers": []any{1, 2},
+					"id": 1, "Inner": map[string]any{"x": 1}, "Many": []any{map[string]any{"y": 1}, map[string]any{"y": 2}}, "numbers": []any{1, 2},
 					"[old.note]": "n", "[old.marks]": []any{3},
 				},
 				Edits: []codectest.Edit{
-					{JQ: ".inner.x = 5", Out: old("id: 1 Inner {x: 5} Many {y: 1} Many {y: 2} numbers: [1, 2] [old.note]: \"n\" [old.marks]: 3")},
-					{JQ: "del(.many[0])", Out: old("id: 1 Inner {x: 1} Many {y: 2} numbers: [1, 2] [old.note]: \"n\" [old.marks]: 3")},
+					{JQ: ".Inner.x = 5", Out: old("id: 1 Inner {x: 5} Many {y: 1} Many {y: 2} numbers: [1, 2] [old.note]: \"n\" [old.marks]: 3")},
+					{JQ: "del(.Many[0])", Out: old("id: 1 Inner {x: 1} Many {y: 2} numbers: [1, 2] [old.note]: \"n\" [old.marks]: 3")},
 					{JQ: ".name = \"ann\" | .level = \"LOW\"", Out: old("id: 1 Inner {x: 1} Many {y: 1} Many {y: 2} numbers: [1, 2] [old.note]: \"n\" [old.marks]: 3") + sized(2, "ann") + varint(6, 1)},
 					{JQ: ".[\"[old.note]\"] = \"m\"", Out: old("id: 1 Inner {x: 1} Many {y: 1} Many {y: 2} numbers: [1, 2] [old.note]: \"m\" [old.marks]: 3")},
 					{JQ: ".numbers += [3]", Out: old("id: 1 Inner {x: 1} Many {y: 1} Many {y: 2} numbers: [1, 2, 3] [old.note]: \"n\" [old.marks]: 3")},

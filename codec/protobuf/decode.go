@@ -96,9 +96,9 @@ func (d *decoder) fields(m *message, b []byte, offset, depth int) (map[string]an
 		o.fields[s.field.name] = v
 	}
 	for _, f := range m.implicit {
-		if f.list && o.lists[f.slot] != nil {
+		if f.list && len(o.lists[f.slot]) > 0 {
 			o.fields[f.name] = o.lists[f.slot][:len(o.lists[f.slot]):len(o.lists[f.slot])]
-		} else if _, ok := o.fields[f.name]; !ok {
+		} else if _, ok := o.fields[f.name]; !ok && !f.hidden {
 			o.fields[f.name] = f.zero
 		}
 	}

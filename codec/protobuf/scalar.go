@@ -57,7 +57,7 @@ func integer(n int64) codec.Value {
 // that a rule may compare with 0.1 and not with 0.10000000149011612.
 func float32Value(f float32) float64 {
 	wide := float64(f)
-	if wide == math.Trunc(wide) || math.IsNaN(wide) {
+	if wide == math.Trunc(wide) && math.Abs(wide) < 1<<24 || math.IsNaN(wide) {
 		return wide
 	}
 	short, _ := strconv.ParseFloat(strconv.FormatFloat(wide, 'g', -1, 32), 64)
@@ -65,7 +65,7 @@ func float32Value(f float32) float64 {
 }
 
 func (f *field) enumValue(n protoreflect.EnumNumber) codec.Value {
-	if f.null && n == 0 {
+	if f.null {
 		return nil
 	}
 	if name, ok := f.enum.names[n]; ok {

@@ -1,7 +1,6 @@
 package protobuf
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -72,6 +71,7 @@ type field struct {
 	list     bool
 	packed   bool
 	presence bool
+	hidden   bool // a list that appears only with elements, as extensions do
 	required bool
 	utf8     bool
 	null     bool // null is one of its values
@@ -147,9 +147,6 @@ func (s *schema) build(d protoreflect.MessageDescriptor) *message {
 
 func (s *schema) add(m *message, d protoreflect.FieldDescriptor) {
 	f := s.field(d)
-	if d.IsExtension() {
-		f.name = fmt.Sprintf("[%s]", d.FullName())
-	}
 	m.fields = append(m.fields, f)
 	m.byName[f.name] = f
 	m.byNumber[f.number] = f
@@ -179,7 +176,7 @@ func (s *schema) add(m *message, d protoreflect.FieldDescriptor) {
 
 func (s *schema) field(d protoreflect.FieldDescriptor) *field {
 	f := &field{
-		name:     string(d.Name()),
+		name:     d.TextName(), // of a group as its source has it, of an extension [full.name]
 		jsonName: d.JSONName(),
 		number:   d.Number(),
 		kind:     d.Kind(),
@@ -187,6 +184,7 @@ func (s *schema) field(d protoreflect.FieldDescriptor) *field {
 		list:     d.IsList(),
 		packed:   d.IsPacked(),
 		presence: d.HasPresence(),
+		hidden:   d.IsExtension() && d.IsList(),
 		required: d.Cardinality() == protoreflect.Required,
 		oneof:    -1,
 	}
