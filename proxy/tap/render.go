@@ -212,7 +212,11 @@ func (r *renderer) message(e *proxy.Message) object {
 	if e.Call != nil {
 		o = append(o, r.target(e.Call)...)
 	}
-	o = append(o, r.payload(&e.In, nil, e.Call, nil)...)
+	in := e.In
+	if in.Codec == nil && e.Call != nil && e.Call.Service != "" {
+		in.Codec = r.config.Schemaless
+	}
+	o = append(o, r.payload(&in, nil, e.Call, nil)...)
 	if e.Edited {
 		after := make([]object, len(e.Out))
 		for i := range e.Out {
