@@ -77,6 +77,10 @@ func compileFile(f File, format document.Type[fileText], programs []string) *com
 		c.doc.Report(document.CodeNotYet, "", base+" is not there yet")
 		return c
 	}
+	if strings.HasSuffix(base, ".yml") {
+		c.doc.Report(codeBadName, "rename it to "+strings.TrimSuffix(base, ".yml")+".yaml", "a rule file's name ends in .yaml")
+		return c
+	}
 	c.doc.Route = strings.TrimSuffix(base, ".yaml")
 	c.named = document.Position{File: f.Name, Line: 1, Column: 1}
 	root := c.doc.Root

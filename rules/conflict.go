@@ -13,7 +13,7 @@ import (
 func reportConflicts(compilers []*compiler) {
 	var before []*compiler
 	for _, c := range compilers {
-		if c.route == nil || c.route.off {
+		if c.route == nil || c.route.off || c.matchUnclear() {
 			continue
 		}
 		for _, other := range before {
@@ -23,6 +23,9 @@ func reportConflicts(compilers []*compiler) {
 			}
 			message := "route " + other.route.name + " at " + place(other, theirs) + " matches the same requests, and neither is more specific"
 			hint := "add a condition to one of them"
+			if mine == nil {
+				mine = c.text.match.At
+			}
 			if mine != nil {
 				mine.Report(codeConflict, hint, "%s", message)
 			} else {
@@ -31,6 +34,15 @@ func reportConflicts(compilers []*compiler) {
 		}
 		before = append(before, c)
 	}
+}
+
+// matchUnclear reports whether the file's problems leave open what the route
+// matches: match has one, or it is missing and may be what a wrong key meant.
+func (c *compiler) matchUnclear() bool {
+	if match := c.text.match.At; match != nil {
+		return match.HasProblem()
+	}
+	return len(c.doc.Problems()) > 0
 }
 
 func place(c *compiler, n *document.Node) string {

@@ -30,7 +30,7 @@ func editHead(h *Head, before map[string]any, after any) (*Head, error) {
 			return nil, badHead("a head has no %.32q", key)
 		}
 	}
-	out, changed := *h, false
+	out := *h
 	for _, key := range []string{"method", "path", "params", "query", "host", "status", "headers"} {
 		old, has := before[key]
 		if !has || equalViews(old, object[key]) {
@@ -39,9 +39,9 @@ func editHead(h *Head, before map[string]any, after any) (*Head, error) {
 		if err := out.edit(key, object[key]); err != nil {
 			return nil, err
 		}
-		changed = true
 	}
-	if !changed {
+	if out.Method == h.Method && out.Path == h.Path && out.Query == h.Query && out.Host == h.Host &&
+		out.Status == h.Status && slices.Equal(out.Fields, h.Fields) {
 		return h, nil
 	}
 	return &out, nil

@@ -165,9 +165,12 @@ var errNotBool = errors.New("not one boolean")
 func reasonOf(err error) Reason {
 	var panicked *jq.PanicError
 	var step *StepError
+	var skipped skippedError
 	switch {
 	case errors.As(err, &step):
 		return step.Reason
+	case errors.As(err, &skipped):
+		return Reason(skipped)
 	case errors.Is(err, errNotBool):
 		return ReasonNotBool
 	case errors.Is(err, errMany):

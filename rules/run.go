@@ -51,12 +51,19 @@ func (s *Steps) Run(ctx context.Context, in In) (out Out, err error) {
 }
 
 func (s *Steps) failed(step *step, err error) *StepError {
-	var failed *StepError
-	if errors.As(err, &failed) && failed.Step != "" {
-		return &StepError{Route: s.route, Step: failed.Step, Reason: failed.Reason, Err: failed.Err}
+	var in *whenError
+	if errors.As(err, &in) {
+		return &StepError{Route: s.route, Step: step.when.path, Reason: reasonOf(in.err), Err: in.err}
 	}
 	return &StepError{Route: s.route, Step: step.name, Reason: reasonOf(err), Err: err}
 }
+
+// whenError is an error of a step's condition.
+type whenError struct{ err error }
+
+func (e *whenError) Error() string { return e.err.Error() }
+
+func (e *whenError) Unwrap() error { return e.err }
 
 // inPhase reports whether the step belongs to a phase.
 func (s *step) inPhase(p Phase) bool {
@@ -129,7 +136,7 @@ func (r *run) when(ctx context.Context, s *step, input any) (bool, error) {
 	}
 	ok, err := s.when.condition(ctx, input, &r.scope, r.limits)
 	if err != nil {
-		return false, &StepError{Step: s.when.path, Reason: reasonOf(err), Err: err}
+		return false, &whenError{err}
 	}
 	return ok, nil
 }
@@ -137,7 +144,7 @@ func (r *run) when(ctx context.Context, s *step, input any) (bool, error) {
 // jq makes new messages of the messages.
 func (r *run) jq(ctx context.Context, s *step, report *StepReport) error {
 	if err := r.decoded(s.when); err != nil {
-		return &StepError{Step: s.when.path, Reason: reasonOf(err), Err: err}
+		return &whenError{err}
 	}
 	if s.jq.readsMessage() && r.Body.Err != nil {
 		if ok, err := r.when(ctx, s, nil); err != nil || !ok {
@@ -201,16 +208,22 @@ func (r *run) decoded(when *program) error {
 	case r.Body.Err != nil:
 		return r.Body.Err
 	case r.Body.Skipped != "":
-		return &StepError{Reason: Reason(r.Body.Skipped), Err: errors.New("the message was not decoded")}
+		return skippedError(r.Body.Skipped)
 	}
 	return nil
 }
+
+// skippedError says that a decision needs a message that was not decoded, and
+// why it was not.
+type skippedError string
+
+func (e skippedError) Error() string { return "the message was not decoded: " + string(e) }
 
 // rejects answers in place of the upstream if the condition holds for one of
 // the messages.
 func (r *run) rejects(ctx context.Context, s *step, report *StepReport) error {
 	if err := r.decoded(s.when); err != nil {
-		return &StepError{Step: s.when.path, Reason: reasonOf(err), Err: err}
+		return &whenError{err}
 	}
 	messages := r.messages
 	if !s.when.readsMessage() {

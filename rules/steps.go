@@ -60,7 +60,8 @@ type Body struct {
 	// a reject or when that reads it fails the run. Empty: Value is valid.
 	Skipped string
 	// Err, if not nil, is why decoding failed or the body is over its limit.
-	// The first step that reads the message fails with it.
+	// The first step that reads the message fails with it, for the Reason of a
+	// [*StepError] in it if there is one.
 	Err error
 }
 
@@ -142,6 +143,9 @@ type StepError struct {
 }
 
 func (e *StepError) Error() string {
+	if e.Route == nil {
+		return e.Step + ": " + string(e.Reason)
+	}
 	return e.Route.Name() + "/" + e.Step + ": " + string(e.Reason)
 }
 

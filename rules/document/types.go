@@ -111,10 +111,7 @@ func Parsed[T any](hint string, parse func(string) (T, error)) Type[T] {
 // Program takes a jq program. It checks nothing but that YAML left it whole.
 func Program() Type[string] {
 	return Type[string]{Shape{Kind: "program"}, func(n *Node) (string, bool) {
-		switch {
-		case n.tag == "": // build has reported it
-			return "", false
-		case n.Kind != Scalar:
+		if n.Kind != Scalar {
 			n.mangled()
 			return "", false
 		}
@@ -252,10 +249,8 @@ func readAny(n *Node) (codec.Value, bool) {
 		return strings.EqualFold(n.Text, "true"), true
 	case "!!int", "!!float":
 		return n.number()
-	case "":
-		return nil, false
 	}
-	return n.Text, true
+	return n.Text, !n.broken()
 }
 
 func (n *Node) number() (codec.Value, bool) {
@@ -293,6 +288,9 @@ func list[T any](item Type[T], single bool) Type[[]Value[T]] {
 		}
 		var out []Value[T]
 		for _, i := range items {
+			if i.broken() {
+				continue
+			}
 			if i.lacking(item.Shape) {
 				i.Report(CodeEmpty, "give it a value or remove it", "there is no value")
 				continue
@@ -350,14 +348,21 @@ func (n *Node) distinct() []Pair {
 	return out
 }
 
-// empty reports the key of a pair that has no value, where s needs one.
+// empty reports the key of a pair that has no value, where s needs one. It
+// answers true for a value as well that was reported before.
 func (p Pair) empty(s Shape) bool {
+	if p.Value.broken() {
+		return true
+	}
 	if !p.Value.lacking(s) {
 		return false
 	}
 	p.Key.Report(CodeEmpty, "give it a value or remove it", "there is no value")
 	return true
 }
+
+// broken reports whether n was refused when the document was built.
+func (n *Node) broken() bool { return n.Kind == Scalar && n.tag == "" }
 
 // lacking reports whether n is null where s needs a value.
 func (n *Node) lacking(s Shape) bool {
