@@ -20,6 +20,7 @@ import (
 // called from several goroutines, Run once.
 type Namespace struct {
 	config   Config
+	received chan os.Signal // set by Run
 	process  *process
 	orders   *control
 	outbound []*net.TCPListener
@@ -237,15 +238,16 @@ func (ns *Namespace) socketInside(family int) (*os.File, error) {
 // Run runs the command to its end and returns its exit code, 128+n when signal
 // n ended it. With an error the code is ExitNotFound, ExitNotExecutable or
 // ExitFailed, and no command of that name ran or its end is not known. Signals
-// that this process receives meanwhile go to the command. When ctx ends, the
-// namespace is killed.
+// that this process receives go to the command, and until Close do nothing
+// else: a Ctrl-C may reach this process after it has ended the command. When
+// ctx ends, the namespace is killed.
 func (ns *Namespace) Run(ctx context.Context) (int, error) {
 	defer holdTerminal()()
 	received := make(chan os.Signal, 64)
 	if list := caught(); len(list) > 0 {
 		signal.Notify(received, list...)
 	}
-	defer signal.Stop(received)
+	ns.received = received
 	defer context.AfterFunc(ctx, func() { ns.process.kill() })()
 
 	if err := ns.orders.send(order{Run: true}); err != nil {
@@ -287,7 +289,7 @@ func (ns *Namespace) forwardSignals(received <-chan os.Signal, ended <-chan stru
 }
 
 // Close ends every process of the namespace, waits for them, and closes the
-// listeners. Connections already accepted stay open, without a peer.
+// listeners. It must not be called while Run runs: end Run's context instead. Connections already accepted stay open, without a peer.
 func (ns *Namespace) Close() error {
 	ns.closeOnce.Do(func() {
 		for _, l := range ns.outbound {
@@ -303,6 +305,9 @@ func (ns *Namespace) Close() error {
 		ns.socketMu.Lock()
 		ns.sockets.Close()
 		ns.socketMu.Unlock()
+		if ns.received != nil {
+			signal.Stop(ns.received)
+		}
 	})
 	return ns.closeErr
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -161,15 +162,35 @@ func shell(t *testing.T, who caller, argv ...string) *terminal {
 	return term
 }
 
+// isStopped says whether the process with token as its last argument and sh as
+// its first is stopped.
+func isStopped(token string) bool {
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range dirs {
+		line := readTrimmed(filepath.Join(dir, "cmdline"))
+		if !strings.HasPrefix(line, "sh\x00") || !strings.HasSuffix(line, token+"\x00") {
+			continue
+		}
+		stat := readTrimmed(filepath.Join(dir, "stat"))
+		state := stat[strings.LastIndexByte(stat, ')')+1:]
+		return strings.HasPrefix(state, " T")
+	}
+	return false
+}
+
 func TestJobControl(t *testing.T) {
 	t.Run("Ctrl-Z stops the job and fg continues it", func(t *testing.T) {
 		asEach(t, func(t *testing.T, who caller) {
-			term := shell(t, who, "sh", "-c", "echo started; read line; echo \"read $line\"; exit 5")
+			token := fmt.Sprintf("stopped-%d-%d", os.Getpid(), time.Now().UnixNano())
+			term := shell(t, who, "sh", "-c", "echo started; read line; echo \"read $line\"; exit 5", token)
 			term.typeIn(t, "\"$BIN\" driver \"$ARG\"\n")
 			term.waitFor(t, "started")
 			term.typeIn(t, "\x1a")
 			term.waitFor(t, "Stopped")
 			term.waitFor(t, "prompt> ")
+			// The shell waits for the driver alone. A command that has not
+			// stopped yet could still read what is typed for the shell.
+			eventually(t, "the command is stopped", func() bool { return isStopped(token) })
 			term.typeIn(t, "fg\n")
 			term.waitFor(t, "driver")
 			term.typeIn(t, "words\n")
