@@ -49,6 +49,7 @@ type sub struct {
 	field  *field
 	bytes  []byte
 	offset int
+	merged bool
 }
 
 func (d *decoder) fields(m *message, b []byte, offset, depth int) (map[string]any, error) {
@@ -65,7 +66,7 @@ func (d *decoder) fields(m *message, b []byte, offset, depth int) (map[string]an
 		cases:  make([]*field, len(m.oneofs)),
 	}
 	for pos := 0; pos < len(b); {
-		number, typ, n := protowire.ConsumeTag(b[pos:])
+		number, typ, n := consumeTag(b[pos:])
 		if n < 0 {
 			return nil, malformed(offset+pos, n)
 		}
@@ -132,14 +133,7 @@ func (d *decoder) field(o *open, f *field, typ protowire.Type, b []byte, offset,
 			return 0, malformed(offset, n)
 		}
 		if !f.list {
-			o.choose(f)
-			s := &o.subs[f.slot]
-			if s.field == nil {
-				*s = sub{f, body[:len(body):len(body)], offset + start}
-			} else {
-				s.bytes = append(s.bytes, body...) // parts of one message merge
-			}
-			return n, nil
+			return n, d.part(o, f, body, offset+start, depth)
 		}
 		v, err := d.message(f.message, body, offset+start, depth+1)
 		o.lists[f.slot] = append(o.lists[f.slot], v)
@@ -151,25 +145,71 @@ func (d *decoder) field(o *open, f *field, typ protowire.Type, b []byte, offset,
 	}
 	if f.list {
 		o.lists[f.slot] = append(o.lists[f.slot], v)
-	} else {
-		o.choose(f)
-		o.fields[f.name] = v
+		return n, nil
 	}
+	if err := d.choose(o, f, depth); err != nil {
+		return 0, err
+	}
+	o.fields[f.name] = v
 	return n, nil
 }
 
-// choose clears the other cases of f's oneof.
-func (o *open) choose(f *field) {
-	if f.oneof < 0 {
-		return
+// part keeps one occurrence of the singular message f. All of them merge, which
+// their bytes do in a row, if each is whole.
+func (d *decoder) part(o *open, f *field, body []byte, offset, depth int) error {
+	if err := d.choose(o, f, depth); err != nil {
+		return err
 	}
-	if was := o.cases[f.oneof]; was != nil && was != f {
-		delete(o.fields, was.name)
-		if was.message != nil {
-			o.subs[was.slot] = sub{}
+	s := &o.subs[f.slot]
+	if s.field == nil {
+		*s = sub{f, body[:len(body):len(body)], offset, false}
+		return nil
+	}
+	if !s.merged {
+		if err := whole(s.bytes, s.offset); err != nil {
+			return err
 		}
+		s.merged = true
 	}
+	s.bytes = append(s.bytes, body...)
+	return whole(body, offset)
+}
+
+// whole refuses bytes that are not all fields from end to end.
+func whole(b []byte, offset int) error {
+	for pos := 0; pos < len(b); {
+		number, typ, n := consumeTag(b[pos:])
+		if n < 0 {
+			return malformed(offset+pos, n)
+		}
+		pos += n
+		if n = protowire.ConsumeFieldValue(number, typ, b[pos:]); n < 0 {
+			return malformed(offset+pos, n)
+		}
+		pos += n
+	}
+	return nil
+}
+
+// choose clears the other cases of f's oneof, but not without reading them: what
+// nobody can read is malformed even where it does not count.
+func (d *decoder) choose(o *open, f *field, depth int) error {
+	if f.oneof < 0 {
+		return nil
+	}
+	was := o.cases[f.oneof]
 	o.cases[f.oneof] = f
+	if was == nil || was == f {
+		return nil
+	}
+	delete(o.fields, was.name)
+	if was.message == nil {
+		return nil
+	}
+	s := o.subs[was.slot]
+	o.subs[was.slot] = sub{}
+	_, err := d.message(was.message, s.bytes, s.offset, depth+1)
+	return err
 }
 
 // body returns the fields of the message at the start of b, where they start,
@@ -280,7 +320,7 @@ func (f *field) readEntry(b []byte, offset int) (entry, error) {
 		e.value = f.val.zeroElement()
 	}
 	for pos := 0; pos < len(b); {
-		number, typ, n := protowire.ConsumeTag(b[pos:])
+		number, typ, n := consumeTag(b[pos:])
 		if n < 0 {
 			return e, malformed(offset+pos, n)
 		}
@@ -296,6 +336,9 @@ func (f *field) readEntry(b []byte, offset int) (entry, error) {
 		case number == 2 && typ == f.val.wire && f.val.message != nil:
 			var body []byte
 			body, _, n = f.val.body(b[pos:])
+			if n >= 0 {
+				err = whole(body, offset+pos) // several merge, as in part
+			}
 			if e.body == nil {
 				e.body = body[:len(body):len(body)]
 			} else {
@@ -338,4 +381,13 @@ func (d *decoder) tooMany() error {
 // malformed says what protowire found at offset.
 func malformed(offset, n int) error {
 	return &codec.SyntaxError{Format: name, Offset: offset, Msg: "malformed field: " + protowire.ParseError(n).Error()}
+}
+
+// consumeTag is protowire's, which takes numbers beyond the greatest valid one.
+func consumeTag(b []byte) (protowire.Number, protowire.Type, int) {
+	number, typ, n := protowire.ConsumeTag(b)
+	if number > protowire.MaxValidNumber {
+		return 0, 0, -1
+	}
+	return number, typ, n
 }

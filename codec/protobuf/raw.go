@@ -60,7 +60,7 @@ type rawDecoder struct {
 func (d *rawDecoder) fields(b []byte, offset, depth int) (map[string]any, int, int) {
 	fields := make(map[string]any)
 	for pos := 0; pos < len(b); {
-		number, typ, n := protowire.ConsumeTag(b[pos:])
+		number, typ, n := consumeTag(b[pos:])
 		if n < 0 {
 			return nil, offset + pos, n
 		}
