@@ -114,7 +114,6 @@ func registerReflection(server *grpc.Server, how Reflection) {
 		v1.RegisterServerReflectionServer(server, reflection.NewServerV1(options))
 	}
 	if how == ReflectBoth || how == ReflectAlpha {
-		//nolint:staticcheck // SA1019: older servers know only v1alpha
 		v1alpha.RegisterServerReflectionServer(server, reflection.NewServer(options))
 	}
 }

@@ -98,7 +98,6 @@ func newGRPCServer(ctx context.Context) (*grpc.Server, error) {
 	server.RegisterService(side.serviceDesc(), side)
 	options := reflection.ServerOptions{Services: server, DescriptorResolver: s}
 	v1.RegisterServerReflectionServer(server, reflection.NewServerV1(options))
-	//nolint:staticcheck // SA1019: older servers know only v1alpha, and so must the shop
 	v1alpha.RegisterServerReflectionServer(server, reflection.NewServer(options))
 	return server, nil
 }
@@ -118,6 +117,8 @@ func (s *grpcSide) serviceDesc() *grpc.ServiceDesc {
 }
 
 // handleGet is get in the shape that grpc.MethodDesc wants.
+//
+//nolint:revive // context-as-argument: the shape is grpc's
 func (s *grpcSide) handleGet(_ any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
 	in := s.schema.empty("GetRequest")
 	if err := decode(in); err != nil {
