@@ -1,0 +1,42 @@
+//go:build !linux
+
+package splice
+
+import (
+	"net"
+	"syscall"
+)
+
+// Pipes lends kernel pipes, which only Linux has a use for.
+type Pipes struct{}
+
+// Close does nothing here.
+func (p *Pipes) Close() {}
+
+// move passes bytes from src to dst until src's end.
+func (d *direction) move() error { return d.copyBytes() }
+
+// watch waits until c, which has come to its end of file, is reset or closed.
+func watch(c *net.TCPConn) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Read(func(fd uintptr) bool {
+		var b [1]byte
+		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK)
+		if err != nil && err != syscall.EAGAIN && err != syscall.EINTR {
+			failed = err
+			return true
+		}
+		return false
+	})
+	if failed != nil {
+		return failed
+	}
+	return err
+}
+
+// unsent is not known here: a reset comes at once.
+func unsent(*net.TCPConn) int { return 0 }
