@@ -37,6 +37,10 @@ func (r *Registry) ByName(name string) (Codec, bool) {
 	return c, ok
 }
 
+// Default returns the codec that writes what has no other format: JSON. It is
+// nil if the registry has no codec named json.
+func (r *Registry) Default() Codec { return r.byName["json"] }
+
 // ByContentType returns the codec of a Content-Type field's value.
 func (r *Registry) ByContentType(value string) (Codec, bool) {
 	media, _, err := mime.ParseMediaType(value)

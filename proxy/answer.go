@@ -1,0 +1,166 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/rules"
+)
+
+// answer is what Sluice itself says to a caller.
+type answer struct {
+	status     int
+	code       rules.Code
+	message    string // for people; no payload, no cause
+	route      string
+	step       string
+	reason     string
+	retryAfter int // in seconds; 0: no such field
+}
+
+// errorHeader names Sluice's own answers, and only these.
+const errorHeader = "X-Sluice-Error"
+
+// headerValue is route/step; reason.
+func (a *answer) headerValue() string {
+	where := a.route
+	if a.step != "" {
+		where += "/" + a.step
+	}
+	if where == "" {
+		where = "-"
+	}
+	return where + "; " + a.reason
+}
+
+// answerFor says what a caller is told about err.
+func (x *exchange) answerFor(err error) *answer {
+	a := &answer{status: http.StatusBadGateway, code: "INTERNAL", route: x.record.Route}
+	var (
+		reject *rejection
+		open   *breakerOpen
+		step   *rules.StepError
+		e      *Error
+	)
+	switch {
+	case errors.As(err, &reject):
+		a.status, a.code, a.message = reject.Status, reject.GRPC, reject.Message
+		a.step, a.reason = reject.Step, "rejected"
+	case errors.As(err, &open):
+		a.status, a.code, a.message = http.StatusServiceUnavailable, "UNAVAILABLE", "the circuit breaker is open"
+		a.step, a.reason = "upstream.breaker", "open"
+		a.retryAfter = max(1, int(math.Ceil(open.retryAfter.Seconds())))
+	case errors.As(err, &step):
+		a.route, a.step, a.reason = step.Route.Name(), step.Step, string(step.Reason)
+		a.message = "a rule failed"
+		request := strings.HasPrefix(step.Step, "request") || strings.HasPrefix(step.Step, "match")
+		switch step.Reason {
+		case rules.ReasonTooLarge:
+			a.message = "the message is too large for its rule"
+			if request {
+				a.status, a.code = http.StatusRequestEntityTooLarge, "RESOURCE_EXHAUSTED"
+			} else {
+				a.code = "RESOURCE_EXHAUSTED"
+			}
+		case rules.ReasonDecode, rules.ReasonFormat, rules.ReasonEncoding, rules.ReasonNoSchema:
+			a.message = "the message cannot be read for its rule"
+			if request {
+				a.status = http.StatusBadRequest
+				if step.Reason != rules.ReasonNoSchema {
+					a.code = "INVALID_ARGUMENT"
+				}
+			}
+		}
+	case errors.As(err, &e):
+		a.fromError(e)
+	default:
+		a.reason, a.message = "internal", "internal error"
+	}
+	return a
+}
+
+func (a *answer) fromError(e *Error) {
+	a.step, a.reason = e.Step, e.Reason
+	switch e.Origin {
+	case OriginUpstream:
+		a.message, a.code = "the upstream failed: "+e.Reason, "UNAVAILABLE"
+		a.step = "upstream"
+		if e.Reason == "timeout" || e.Reason == "connect_timeout" {
+			a.status, a.code = http.StatusGatewayTimeout, "DEADLINE_EXCEEDED"
+		}
+	case OriginCaller:
+		a.status, a.code, a.message = http.StatusBadRequest, "INVALID_ARGUMENT", "the request is not well formed"
+		if e.Reason == "too_many_fields" {
+			a.status, a.code, a.message = http.StatusRequestHeaderFieldsTooLarge, "RESOURCE_EXHAUSTED", "too many header fields"
+		}
+	default:
+		a.status, a.message = http.StatusInternalServerError, "internal error"
+	}
+}
+
+// answerWith sends what err means to the caller, in its own protocol.
+func (x *exchange) answerWith(err error) {
+	a := x.answerFor(err)
+	x.record.Status, x.began = a.status, true
+	h := x.w.Header()
+	clear(h)
+	h["Date"] = nil
+	h.Set(errorHeader, a.headerValue())
+	if a.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(a.retryAfter))
+	}
+	if x.p.draining.Load() {
+		h.Set("Connection", "close")
+	}
+	if x.call == callGRPC {
+		x.record.Status, x.record.GRPCStatus = http.StatusOK, a.code
+		n, _ := a.code.Number()
+		h.Set("Content-Type", x.r.Header.Get("Content-Type"))
+		h["Content-Length"] = nil
+		h.Set("Grpc-Status", strconv.Itoa(n))
+		h.Set("Grpc-Message", encodeGRPCMessage(a.message))
+		x.w.WriteHeader(http.StatusOK)
+		return
+	}
+	body, contentType := x.errorBody(a)
+	h.Set("Content-Type", contentType)
+	setLength(h, int64(len(body)))
+	x.w.WriteHeader(a.status)
+	x.w.Write(body)
+}
+
+// errorBody is JSON, or text for a caller that asks for text alone.
+func (x *exchange) errorBody(a *answer) (body []byte, contentType string) {
+	accept := x.request.in.Fields.Get("Accept")
+	if format := x.p.Codecs.Default(); format != nil && !strings.HasPrefix(accept, "text/plain") {
+		body, err := format.Encode(nil, map[string]codec.Value{
+			"error": a.message, "route": a.route, "step": a.step, "reason": a.reason,
+		})
+		if err == nil {
+			return body, "application/json"
+		}
+	}
+	return fmt.Appendf(nil, "%s (%s)\n", a.message, a.headerValue()), "text/plain; charset=utf-8"
+}
+
+func setLength(h http.Header, n int64) {
+	h["Content-Length"] = []string{strconv.FormatInt(n, 10)}
+}
+
+// encodeGRPCMessage percent-encodes a grpc-message (gRPC over HTTP/2, Responses).
+func encodeGRPCMessage(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c >= ' ' && c <= '~' && c != '%' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,225 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/rules"
+)
+
+// body is the payload of one half of an exchange. It is read only if a step
+// needs it; otherwise stream goes on as it comes.
+type body struct {
+	x      *exchange
+	stream io.ReadCloser // what is yet to be read, after raw
+	size   int64         // as declared, -1 if it was not
+
+	raw    []byte // what was read of the wire
+	whole  bool   // raw is all of it
+	plain  []byte // raw without its content coding
+	coding *coding
+
+	codec    codec.Codec    // nil if the format is not known
+	original codec.Original // to write a difference onto
+	input    rules.Body
+	reason   rules.Reason // why input.Err
+
+	edited   []byte // with its content coding; valid if isEdited
+	isEdited bool
+
+	seen   *capture // of what passes unread
+	judged *capture // the same, for a breaker whose failure reads the body; nil if none does
+}
+
+// readRequest reads and decodes the request's body if a step needs it.
+func (x *exchange) readRequest() error {
+	if x.route == nil {
+		return nil
+	}
+	if err := x.read(&x.request, x.route.Request().Needs(), false); err != nil {
+		return &Error{Origin: OriginCaller, Reason: "truncated", Err: err}
+	}
+	return nil
+}
+
+// readResponse does the same for the response.
+func (x *exchange) readResponse() error {
+	head := responseHead(x.answer)
+	x.response.in, x.response.out = head, head
+	x.response.body = body{x: x, stream: x.answer.Body, size: x.answer.ContentLength}
+	if x.route == nil {
+		return nil
+	}
+	needs := x.route.Response().Needs()
+	empty := x.r.Method == http.MethodHead || head.Status < 200 || head.Status == http.StatusNoContent || head.Status == http.StatusNotModified
+	if err := x.read(&x.response, needs, empty); err != nil {
+		return x.upstreamFailed(err)
+	}
+	return nil
+}
+
+// read fills h.body for steps with these needs. What cannot be decoded is in
+// the input's Err or Skipped, for the steps to decide; the error is of the wire.
+func (x *exchange) read(h *half, needs rules.Needs, empty bool) error {
+	b := &h.body
+	if !needs.Body && !needs.Edits || empty {
+		return nil
+	}
+	fields := h.in.Fields
+	if h.in.Status == http.StatusPartialContent {
+		b.input.Skipped = "skipped_partial"
+		return nil
+	}
+	format, known := x.p.Codecs.ByContentType(fields.Get("Content-Type"))
+	if x.call != callNone && x.call != callConnect {
+		known = false // framed messages; call.go reads those of gRPC
+	}
+	if !known && b.size != 0 {
+		b.input.Skipped = "skipped_format"
+		return nil
+	}
+	limit := int64(x.route.Limits().Body)
+	if err := b.load(limit); err != nil {
+		return err
+	}
+	if !b.whole {
+		b.fail(rules.ReasonTooLarge, fmt.Errorf("body over %d bytes: %w", limit, codec.ErrTooLarge))
+		return nil
+	}
+	if len(b.raw) == 0 {
+		b.codec = format // null; stays empty if the result is null
+		return nil
+	}
+	b.decode(fields, format, codec.Limits{Size: codec.Bytes(limit)})
+	return nil
+}
+
+// load reads the body up to limit.
+func (b *body) load(limit int64) error {
+	if b.size > limit {
+		return nil
+	}
+	raw, err := io.ReadAll(io.LimitReader(b.stream, limit+1))
+	b.raw = raw
+	if err != nil {
+		return err
+	}
+	b.whole = int64(len(raw)) <= limit
+	return nil
+}
+
+func (b *body) decode(fields rules.Fields, format codec.Codec, limits codec.Limits) {
+	coding, err := codingOf(fields.Values("Content-Encoding"))
+	if err != nil {
+		b.fail(rules.ReasonEncoding, err)
+		return
+	}
+	plain, err := coding.decode(b.raw, int64(limits.Size))
+	if err != nil {
+		b.fail(reasonOf(err, rules.ReasonEncoding), err)
+		return
+	}
+	value, original, err := format.Decode(plain, limits)
+	if err != nil {
+		b.fail(reasonOf(err, rules.ReasonDecode), err)
+		return
+	}
+	b.plain, b.coding, b.codec, b.original = plain, coding, format, original
+	b.input.Value = value
+}
+
+func (b *body) fail(reason rules.Reason, err error) {
+	b.input.Err, b.reason = err, reason
+}
+
+func reasonOf(err error, otherwise rules.Reason) rules.Reason {
+	if errors.Is(err, codec.ErrTooLarge) {
+		return rules.ReasonTooLarge
+	}
+	return otherwise
+}
+
+// edit puts v in place of the body. A result that encodes to the same bytes is
+// no edit: the message goes on as it came.
+func (b *body) edit(v codec.Value) error {
+	if b.codec == nil {
+		return nil // nothing is known to write it in: an empty body without a content type
+	}
+	if len(b.raw) == 0 && v == nil {
+		return nil
+	}
+	plain, err := b.codec.Encode(b.original, v)
+	if err != nil {
+		return err
+	}
+	if b.original != nil && bytes.Equal(plain, b.plain) {
+		return nil
+	}
+	wire, err := b.coding.encode(plain)
+	if err != nil {
+		return err
+	}
+	b.plain, b.edited, b.isEdited = plain, wire, true
+	return nil
+}
+
+// outgoing returns the body to send on and its length, -1 if that is not known.
+// A stream is copied to the observers as it passes.
+func (b *body) outgoing() (io.ReadCloser, int64) {
+	switch {
+	case b.isEdited:
+		return &bytesBody{*bytes.NewReader(b.edited), b.stream}, int64(len(b.edited))
+	case b.whole:
+		size := b.size
+		if size >= 0 {
+			size = int64(len(b.raw))
+		}
+		return &bytesBody{*bytes.NewReader(b.raw), b.stream}, size
+	}
+	if b.stream == nil || b.stream == http.NoBody {
+		return http.NoBody, b.size
+	}
+	b.seen = newCapture(int(b.x.p.Capture))
+	return &passing{stream: b.stream, before: b.raw, seen: b.seen, judged: b.judged}, b.size
+}
+
+// bytesBody is a body at hand. Closing it closes the stream it was read from.
+type bytesBody struct {
+	bytes.Reader
+	stream io.Closer
+}
+
+func (b *bytesBody) Close() error { return b.stream.Close() }
+
+// passing is a body on its way through: what was read before, then the rest.
+type passing struct {
+	stream io.ReadCloser
+	before []byte
+	seen   *capture
+	judged *capture // may be nil
+	atEOF  func()   // called once when the stream ends well; may be nil
+}
+
+func (p *passing) Read(b []byte) (int, error) {
+	if len(p.before) > 0 {
+		n := copy(b, p.before)
+		p.before = p.before[n:]
+		p.seen.add(b[:n])
+		p.judged.add(b[:n])
+		return n, nil
+	}
+	n, err := p.stream.Read(b)
+	p.seen.add(b[:n])
+	p.judged.add(b[:n])
+	if err == io.EOF && p.atEOF != nil {
+		p.atEOF()
+		p.atEOF = nil
+	}
+	return n, err
+}
+
+func (p *passing) Close() error { return p.stream.Close() }

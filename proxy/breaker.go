@@ -1,0 +1,222 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/codec/protobuf"
+	"github.com/sluice-proxy/sluice/proxy/internal/resilience"
+	"github.com/sluice-proxy/sluice/rules"
+)
+
+// breakerOpen is an exchange that an open breaker refused.
+type breakerOpen struct{ retryAfter time.Duration }
+
+func (b *breakerOpen) Error() string { return fmt.Sprintf("breaker open for %v", b.retryAfter) }
+
+// admit asks the route's breaker for a permit. Its error is a [*breakerOpen].
+func (x *exchange) admit() error {
+	if x.route == nil || x.route.Breaker() == nil {
+		return nil
+	}
+	b := x.route.Breaker()
+	x.record.Breaker = x.route.Name() + "@" + x.c.address()
+	x.breaker = x.p.breakers.Get(x.record.Breaker, x.p.breakerSettings(b))
+	permit, err := x.breaker.Allow()
+	if err != nil {
+		return &breakerOpen{retryAfter: resilience.RetryAfter(err)}
+	}
+	x.permit = permit
+	return nil
+}
+
+func (p *Proxy) breakerSettings(b *rules.Breaker) resilience.Settings {
+	return resilience.Settings{
+		Window: b.Window,
+		Open:   b.Open,
+		Probes: b.Probes,
+		Spec:   b.Spec,
+		Trips: func(c resilience.Counts) bool {
+			trips, err := b.Trips(counts(c))
+			if err != nil {
+				p.Log.Warn("breaker trip failed", "error", err)
+			}
+			return trips
+		},
+	}
+}
+
+func counts(c resilience.Counts) rules.Counts {
+	return rules.Counts{
+		Requests: c.Requests, Successes: c.Successes, Failures: c.Failures, ConsecutiveFailures: c.ConsecutiveFailures,
+	}
+}
+
+func (p *Proxy) breakerChanged(change resilience.Change) {
+	p.Observer.Observe(&BreakerChange{
+		Name: change.Name, From: string(change.From), To: string(change.To), At: change.At, Counts: counts(change.Counts),
+	})
+}
+
+// settle tells the breaker how the upstream did. The caller's hanging up says
+// nothing about it.
+func (x *exchange) settle(err *Error) {
+	if x.permit == nil {
+		return
+	}
+	if err != nil && err.Origin == OriginCaller {
+		x.permit.Done(resilience.Ignored)
+		return
+	}
+	failed, known := x.failed()
+	switch {
+	case !known:
+		x.permit.Done(resilience.Ignored)
+	case failed && x.succeeded:
+		x.breaker.Fail()
+	case failed:
+		x.permit.Done(resilience.Failure)
+	default:
+		x.permit.Done(resilience.Success)
+	}
+}
+
+// succeedEarly counts a stream as a success at its first message; it may still
+// fail at its end.
+func (x *exchange) succeedEarly() {
+	if x.permit == nil || x.succeeded {
+		return
+	}
+	if failed, known := x.failed(); known && !failed {
+		x.succeeded = true
+		x.permit.Done(resilience.Success)
+	}
+}
+
+// failed runs the breaker's failure over what is known of the outcome. known is
+// false if there is no outcome: the upstream was never asked.
+func (x *exchange) failed() (failed, known bool) {
+	o := x.outcome
+	if x.response.in != nil {
+		o.Status, o.Headers = x.response.in.Status, x.response.in.Fields
+	} else if o.Error == "" {
+		return false, false
+	}
+	o.Trailers = x.record.Response.Trailers
+	if !x.sent.IsZero() {
+		o.Duration = time.Since(x.sent)
+	}
+	b := x.route.Breaker()
+	if b.FailureReadsBody() {
+		o.Body = x.judgedBody()
+	}
+	failed, err := b.Failed(context.WithoutCancel(x.ctx), o, x.record.Started)
+	if err != nil && x.record.Error == nil {
+		x.record.Error = asError(err)
+	}
+	return failed, true
+}
+
+// judgedBody is the upstream's message before response steps, nil over the
+// limit or if it cannot be decoded.
+func (x *exchange) judgedBody() codec.Value {
+	if x.readByMessage {
+		return x.lastMessage
+	}
+	b := &x.response.body
+	if b.original != nil {
+		return b.input.Value
+	}
+	if b.judged == nil {
+		return nil
+	}
+	p := b.judged.payload()
+	format, ok := x.p.Codecs.ByContentType(x.response.in.Fields.Get("Content-Type"))
+	if !ok || !p.Whole() || p.Size == 0 {
+		return nil
+	}
+	whole := body{x: x, raw: p.Bytes}
+	whole.decode(x.response.in.Fields, format, codec.Limits{Size: x.route.Limits().Body})
+	return whole.input.Value
+}
+
+// fallback is the response that the route spells out for an open breaker, in
+// the caller's protocol, nil if it spells out none or it cannot be written. It
+// passes the response's steps like any other.
+func (x *exchange) fallback() *http.Response {
+	a := x.route.Breaker().Fallback
+	if a == nil {
+		return nil
+	}
+	if x.call == callGRPC {
+		return x.grpcFallback(a)
+	}
+	resp := &http.Response{StatusCode: a.Status, Header: header(a.Headers), ProtoMajor: 1, ProtoMinor: 1}
+	var data []byte
+	if a.HasBody {
+		format, contentType := x.answerFormat()
+		var err error
+		if data, err = format.Encode(nil, a.Body); err != nil {
+			return nil
+		}
+		if resp.Header.Get("Content-Type") == "" {
+			resp.Header.Set("Content-Type", contentType)
+		}
+	}
+	resp.ContentLength = int64(len(data))
+	resp.Body = io.NopCloser(bytes.NewReader(data))
+	return resp
+}
+
+// answerFormat is what the caller reads: what it sent, else what it asks for,
+// else JSON.
+func (x *exchange) answerFormat() (codec.Codec, string) {
+	for _, name := range []string{"Content-Type", "Accept"} {
+		value := x.request.in.Fields.Get(name)
+		if format, ok := x.p.Codecs.ByContentType(value); ok {
+			return format, value
+		}
+	}
+	return x.p.Codecs.Default(), "application/json"
+}
+
+// grpcFallback frames the fallback as a gRPC response with the method's own
+// message type.
+func (x *exchange) grpcFallback(a *rules.Answer) *http.Response {
+	resp := &http.Response{
+		StatusCode:    http.StatusOK,
+		Header:        header(a.Headers),
+		Trailer:       http.Header{},
+		ContentLength: -1,
+		ProtoMajor:    2,
+	}
+	resp.Header.Set("Content-Type", x.r.Header.Get("Content-Type"))
+	code := a.GRPC
+	if code == "" {
+		code = "OK"
+	}
+	var data []byte
+	if code == "OK" {
+		if err := x.findMethod(); err != nil {
+			return nil
+		}
+		message, err := x.method.Output.Encode(nil, a.Body)
+		if err != nil {
+			return nil
+		}
+		data = protobuf.AppendFrame(nil, protobuf.Frame{Data: message})
+	}
+	n, _ := code.Number()
+	resp.Trailer.Set("Grpc-Status", strconv.Itoa(n))
+	if a.Message != "" {
+		resp.Trailer.Set("Grpc-Message", encodeGRPCMessage(a.Message))
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(data))
+	return resp
+}

@@ -1,0 +1,72 @@
+package proxy
+
+import (
+	"sync"
+
+	"github.com/sluice-proxy/sluice/codec"
+)
+
+// capture keeps the beginning of what passes, for observers. It is written by
+// the goroutine that copies and read by finish, which may come earlier: a
+// response can end while the request is still being sent.
+type capture struct {
+	max  int
+	mu   sync.Mutex
+	head []byte
+	size int64
+}
+
+func newCapture(max int) *capture { return &capture{max: max} }
+
+// add notes what passed. A nil capture keeps nothing.
+func (c *capture) add(b []byte) {
+	if c == nil || len(b) == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.size += int64(len(b))
+	if room := c.max - len(c.head); room > 0 {
+		c.head = append(c.head, b[:min(room, len(b))]...)
+	}
+}
+
+func (c *capture) payload() Payload {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Payload{Bytes: c.head[:len(c.head):len(c.head)], Size: c.size}
+}
+
+// payloadOf shows at most max bytes of data.
+func payloadOf(data []byte, max codec.Bytes, c codec.Codec) Payload {
+	n := min(len(data), int(max))
+	return Payload{Bytes: data[:n:n], Size: int64(len(data)), Codec: c}
+}
+
+// observed describes the body for the record: as received and, if a rule
+// changed it, as sent on.
+func (b *body) observed(fields func(name string) string) (received, sent Payload) {
+	max := b.x.p.Capture
+	format := b.codec
+	encoding := ""
+	if format == nil {
+		format, _ = b.x.p.Codecs.ByContentType(fields("Content-Type"))
+		encoding = fields("Content-Encoding")
+	}
+	switch {
+	case b.whole && b.original != nil && b.isEdited:
+		before, _ := b.coding.decode(b.raw, int64(b.x.route.Limits().Body))
+		return payloadOf(before, max, format), payloadOf(b.plain, max, format)
+	case b.whole && b.original != nil:
+		return payloadOf(b.plain, max, format), Payload{}
+	case b.whole && b.isEdited:
+		return payloadOf(b.raw, max, nil), payloadOf(b.plain, max, format)
+	case b.whole:
+		received = payloadOf(b.raw, max, format)
+	case b.seen != nil:
+		received = b.seen.payload()
+		received.Codec = format
+	}
+	received.Encoding = encoding
+	return received, Payload{}
+}

@@ -1,0 +1,221 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/intercept"
+	"github.com/sluice-proxy/sluice/proxy/internal/splice"
+)
+
+// conn is one accepted connection and what belongs to it upstream.
+type conn struct {
+	Conn
+	p        *Proxy
+	listener *Listener
+	tcp      *net.TCPConn
+	protocol Protocol
+	lane     Lane
+	sni      string
+	alpn     []string
+
+	// ctx ends when the caller resets the connection or the proxy closes.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	race  race          // who speaks first
+	first []byte        // what the caller said while it was told apart
+	pipe  *splice.Pipe  // in the splice lane
+	ends  sync.Once     // guards the end of the connection
+	done  chan struct{} // closed at its end
+
+	exchanges atomic.Int64 // in flight
+	quietAt   atomic.Int64 // when the last one ended, in Unix nanoseconds
+
+	mu       sync.Mutex // guards what follows
+	clients  []*http.ClientConn
+	calls    *callConn // for gRPC calls whose messages a route reads
+	releases []func()  // of the loop detection
+}
+
+// open describes a connection that was just accepted. With an error the conn is
+// good for refuse only.
+func (p *Proxy) open(l *Listener, nc net.Conn) (*conn, error) {
+	c := &conn{
+		p: p, listener: l, tcp: nc.(*net.TCPConn), protocol: Unknown, lane: LaneNone, done: make(chan struct{}),
+		Conn: Conn{
+			ID:        p.ids.next(),
+			Direction: l.Direction,
+			Listener:  l.Name,
+			Upstream:  l.Upstream,
+			Opened:    time.Now(),
+		},
+	}
+	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	c.Peer = addrPort(nc.RemoteAddr())
+	c.quietAt.Store(c.Opened.UnixNano())
+	c.race.init()
+	if !p.add(c) {
+		return c, &Error{Origin: OriginSluice, Reason: "closed"}
+	}
+	err := c.locate()
+	if err == nil {
+		p.Observer.Observe(&ConnOpened{c.Conn})
+	}
+	return c, err
+}
+
+// acceptFailed tells that a listener could not accept, and goes on.
+func (p *Proxy) acceptFailed(l *Listener) func(error) {
+	return func(err error) {
+		p.Log.Warn("accept failed", "listener", l.Name, "error", err)
+	}
+}
+
+// locate finds where the connection was going.
+func (c *conn) locate() error {
+	if c.Upstream != "" {
+		return nil
+	}
+	locate := c.listener.Destination
+	if locate == nil {
+		locate = intercept.OriginalDestination
+	}
+	destination, err := locate(c.tcp)
+	if err != nil {
+		return &Error{Origin: OriginSluice, Reason: "no_destination", Err: err}
+	}
+	c.Destination = destination
+	if c.listener.Dial != nil {
+		return nil // another network's addresses say nothing about ours
+	}
+	loop, release := c.p.pairs.Accepted(c.Peer, destination)
+	c.releases = append(c.releases, release)
+	if loop || c.p.own.IsOwn(destination) {
+		return errLoop
+	}
+	return nil
+}
+
+// errLoop is a connection that Sluice made and that came back to it, or one
+// that was made to its port directly.
+var errLoop = &Error{Origin: OriginSluice, Reason: "loop",
+	Err: errors.New("a connection of Sluice's own came back: its uid, gid or mark does not bypass the redirect, or someone connected to Sluice's port directly")}
+
+// address is where the upstream is dialled.
+func (c *conn) address() string {
+	if c.Upstream != "" {
+		return c.Upstream
+	}
+	return c.Destination.String()
+}
+
+// port is the destination's port, for matching.
+func (c *conn) port() uint16 {
+	if c.Upstream == "" {
+		return c.Destination.Port()
+	}
+	_, port, _ := net.SplitHostPort(c.Upstream)
+	n, err := net.LookupPort("tcp", port)
+	if err != nil {
+		return 0
+	}
+	return uint16(n)
+}
+
+// dial makes a connection to the upstream.
+func (c *conn) dial(ctx context.Context) (*net.TCPConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.p.ConnectTimeout)
+	defer cancel()
+	if c.listener.Dial != nil {
+		return c.listener.Dial(ctx, c.address())
+	}
+	up, err := c.p.dialer.Dial(ctx, c.address())
+	if err != nil || c.Upstream != "" {
+		return up, err
+	}
+	loop, release := c.p.pairs.Dialled(addrPort(up.LocalAddr()), c.Destination)
+	c.mu.Lock()
+	c.releases = append(c.releases, release)
+	c.mu.Unlock()
+	if loop {
+		up.Close()
+		return nil, errLoop
+	}
+	return up, nil
+}
+
+// refuse ends a connection that takes no lane, with a reset.
+func (c *conn) refuse(err error) {
+	c.lane = LaneNone
+	c.abort()
+	c.end(err)
+}
+
+// abort resets the caller's connection; whoever carries it will end it.
+func (c *conn) abort() {
+	c.cancel(errAborted)
+	intercept.Reset(c.tcp)
+	if pipe := c.race.pipe(); pipe != nil {
+		pipe.Close()
+	}
+}
+
+// end closes both sides and tells the observers, once.
+func (c *conn) end(err error) {
+	c.ends.Do(func() {
+		c.cancel(errAborted)
+		c.tcp.Close()
+		c.race.close()
+		c.mu.Lock()
+		clients, calls, releases := c.clients, c.calls, c.releases
+		c.clients, c.calls, c.releases = nil, nil, nil
+		c.mu.Unlock()
+		for _, release := range releases {
+			release()
+		}
+		for _, client := range clients {
+			client.Close()
+		}
+		if calls != nil {
+			calls.close()
+		}
+		c.p.remove(c)
+		closed := &ConnClosed{
+			Conn: c.Conn, Protocol: c.protocol, Lane: c.lane, SNI: c.sni, ALPN: c.alpn,
+			Duration: time.Since(c.Opened),
+			Error:    asError(err),
+		}
+		if c.pipe != nil {
+			stats := c.pipe.Stats()
+			closed.Sent, closed.Received = stats.AtoB, stats.BtoA
+		}
+		c.p.Observer.Observe(closed)
+		close(c.done)
+	})
+}
+
+// idleFor returns how long the connection has had no exchange, zero if it has
+// one or is not in the exchange lane.
+func (c *conn) idleFor() time.Duration {
+	if c.exchanges.Load() > 0 || c.race.laneOf() != LaneExchange {
+		return 0
+	}
+	return time.Since(time.Unix(0, c.quietAt.Load()))
+}
+
+var errAborted = errors.New("connection aborted")
+
+func addrPort(a net.Addr) netip.AddrPort {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		ap := tcp.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	}
+	return netip.AddrPort{}
+}

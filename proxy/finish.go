@@ -1,0 +1,125 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/sluice-proxy/sluice/rules"
+)
+
+// Who answered an exchange in place of the upstream: Record.Answered.
+const (
+	answeredReject   = "reject"
+	answeredFallback = "fallback"
+	answeredBreaker  = "breaker"
+	answeredError    = "error"
+)
+
+// guarded runs the exchange and turns a panic into its error: one message must
+// not take the process with it.
+func (x *exchange) guarded() (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			if v == http.ErrAbortHandler {
+				panic(v)
+			}
+			x.p.Log.Error("panic in an exchange", "id", x.record.ID, "route", x.record.Route, "panic", fmt.Sprintf("%.64v", v), "stack", string(debug.Stack()))
+			err = &Error{Origin: OriginSluice, Reason: string(rules.ReasonPanic)}
+		}
+	}()
+	return x.run()
+}
+
+// finish ends the exchange. It is the only place that classifies errors,
+// answers with them, settles the breaker and tells the observers. An exchange
+// that cannot end well for its caller ends in a reset of its stream or
+// connection.
+func (x *exchange) finish(err error) {
+	defer x.c.quiet()
+	abort := x.abortOf(err)
+	if err != nil {
+		x.explain(err)
+		if !abort && !x.began {
+			x.answerWith(err) // answer.go
+		}
+	}
+	x.settle(x.record.Error)
+	x.complete()
+	x.cancel(errFinished)
+	x.p.Observer.Observe(x.record)
+	if abort {
+		if x.c.protocol == HTTP1 {
+			// A clean end would be a lie, and in HTTP/1.0 or a body without a length
+			// the only other thing net/http can do.
+			x.c.abort()
+		}
+		panic(http.ErrAbortHandler)
+	}
+}
+
+var errFinished = errors.New("exchange finished")
+
+// explain notes the error and, where it is not one, who answered.
+func (x *exchange) explain(err error) {
+	var reject *rejection
+	var open *breakerOpen
+	switch {
+	case errors.As(err, &reject):
+		x.record.Answered = answeredReject
+	case errors.As(err, &open):
+		x.record.Answered = answeredBreaker
+	default:
+		x.record.Answered = answeredError
+		x.record.Error = asError(err)
+		if x.record.Error.Route == "" && x.route != nil {
+			x.record.Error.Route = x.route.Name()
+		}
+	}
+}
+
+// asError gives an error its origin and reason. It returns nil for nil.
+func asError(err error) *Error {
+	if err == nil {
+		return nil
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		copied := *e
+		return &copied
+	}
+	var step *rules.StepError
+	if errors.As(err, &step) {
+		return &Error{Origin: OriginRule, Reason: string(step.Reason), Route: step.Route.Name(), Step: step.Step, Err: step.Err}
+	}
+	return &Error{Origin: OriginSluice, Reason: "internal", Err: err}
+}
+
+// complete fills in what only the end knows.
+func (x *exchange) complete() {
+	r := x.record
+	r.Duration = time.Since(r.Started)
+	r.Call = x.record.Call
+	r.Request.In, r.Request.Out = x.request.in, x.request.out
+	r.Response.In, r.Response.Out = x.response.in, x.response.out
+	if r.Protocol == GRPC {
+		r.Request.MessageCount, r.Response.MessageCount = x.request.messages, x.response.messages
+	}
+	if x.readByMessage {
+		return // call.go has noted the bodies
+	}
+	if x.request.in != nil {
+		r.Request.Body, r.Request.Sent = x.request.body.observed(x.request.in.Fields.Get)
+		r.Request.Edited = x.request.body.isEdited
+		r.Request.Trailers = endToEnd(x.r.Trailer)
+	}
+	if x.response.in != nil {
+		r.Response.Body, r.Response.Sent = x.response.body.observed(x.response.in.Fields.Get)
+		r.Response.Edited = x.response.body.isEdited
+	}
+	if r.Protocol == GRPC && r.GRPCStatus == "" {
+		r.GRPCStatus = x.grpcStatus()
+	}
+}

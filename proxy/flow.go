@@ -1,0 +1,93 @@
+package proxy
+
+import (
+	"context"
+	"net"
+	"net/http"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/detect"
+	"github.com/sluice-proxy/sluice/proxy/internal/intercept"
+)
+
+// This file is the story of a connection and of an exchange, from top to
+// bottom. What each step does stands in the file that is named beside it.
+
+// Serve carries connections until ctx ends. It never returns an error that a
+// retry could have mended: running out of descriptors, for one, is waited out.
+// Call [Proxy.Drain] and [Proxy.Close] afterwards; what was accepted lives on
+// until then.
+func (p *Proxy) Serve(ctx context.Context) error {
+	loops := make(chan error, len(p.Listeners))
+	for i := range p.Listeners {
+		l := &p.Listeners[i]
+		p.wait.Go(func() {
+			loops <- intercept.AcceptLoop(ctx, l.Net, p.acceptFailed(l), func(nc net.Conn) {
+				p.wait.Go(func() { p.serveConn(l, nc) })
+			})
+		})
+	}
+	for range p.Listeners {
+		if err := <-loops; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// serveConn takes one accepted connection to its lane.
+func (p *Proxy) serveConn(l *Listener, nc net.Conn) {
+	c, err := p.open(l, nc) // conn.go: id, original destination
+	if err != nil {
+		c.refuse(err) // no destination, or our own connection coming back
+		return
+	}
+	p.wait.Go(c.dialUpstream) // sniff.go: at accept, so that a server may speak first
+	switch c.sniff() {
+	case detect.HTTP1:
+		p.serveHTTP(c, HTTP1) // front.go: net/http reads requests and calls ServeHTTP
+	case detect.HTTP2:
+		p.serveHTTP(c, HTTP2)
+	case detect.TLS:
+		c.splice(TLS) // splice.go
+	case detect.Raw:
+		c.splice(Raw)
+	default: // nothing that could be told apart within HeadTimeout
+		c.refuse(&Error{Origin: OriginCaller, Reason: "head_timeout"})
+	}
+}
+
+// ServeHTTP carries one exchange. It is called by the HTTP fronts only.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := p.begin(w, r)    // exchange.go: id, clock, rule set pinned
+	x.finish(x.guarded()) // finish.go: classifies, answers, tells the observers
+}
+
+// run is the exchange: each step returns an error, or nil to go on. The steps
+// never log and never answer.
+func (x *exchange) run() error {
+	if err := x.match(); err != nil { // match.go
+		return err
+	}
+	if x.readsMessages() {
+		return x.serveCall() // call.go: gRPC message by message, with the same steps
+	}
+	if err := x.readRequest(); err != nil { // body.go: decode, only if a rule reads it
+		return err
+	}
+	if err := x.transformRequest(); err != nil { // transform.go
+		return err
+	}
+	if err := x.send(); err != nil { // send.go: breaker, upstream connection
+		return err
+	}
+	if err := x.readResponse(); err != nil {
+		return err
+	}
+	if err := x.transformResponse(); err != nil {
+		return err
+	}
+	if x.tunnel != nil && x.tunnel.opened {
+		return x.pass() // tunnel.go: CONNECT and Upgrade
+	}
+	return x.respond() // respond.go: head, body as it comes, trailers
+}

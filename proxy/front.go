@@ -1,0 +1,166 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/sluice-proxy/sluice/codec"
+)
+
+// Limits of a head in the exchange lane.
+const (
+	maxHead       = 60 * codec.KiB
+	maxFields     = 100
+	maxStreams    = 100
+	streamWindow  = 64 * codec.KiB
+	sessionWindow = codec.MiB
+)
+
+// httpFront reads requests off connections with net/http and hands them to the
+// proxy, one server for each protocol. Connections arrive by serve instead of
+// a listener.
+type httpFront struct {
+	server *http.Server
+	conns  *handover
+	ready  chan struct{} // closed when the server's loop runs
+}
+
+// newFront starts a front. p.mu is held, or p is not shared yet.
+func (p *Proxy) newFront(protocol Protocol) *httpFront {
+	f := &httpFront{conns: &handover{conns: make(chan net.Conn), done: make(chan struct{})}}
+	var protocols http.Protocols
+	if protocol == HTTP2 {
+		protocols.SetUnencryptedHTTP2(true)
+	} else {
+		protocols.SetHTTP1(true)
+	}
+	f.server = &http.Server{
+		Handler:                      p,
+		Protocols:                    &protocols,
+		DisableGeneralOptionsHandler: true, // OPTIONS * is the upstream's
+		ReadHeaderTimeout:            p.HeadTimeout,
+		MaxHeaderBytes:               int(maxHead),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          maxStreams,
+			MaxReceiveBufferPerStream:     int(streamWindow),
+			MaxReceiveBufferPerConnection: int(sessionWindow),
+		},
+		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, nc.(*frontConn).conn)
+		},
+		ConnState: func(nc net.Conn, state http.ConnState) {
+			if state == http.StateClosed {
+				c := nc.(*frontConn).conn
+				c.end(c.failure())
+			}
+		},
+		ErrorLog: log.New(io.Discard, "", 0), // what fails is seen by the exchange
+	}
+	p.fronts = append(p.fronts, f)
+	p.wait.Go(func() { f.server.Serve(f.conns) })
+	return f
+}
+
+// serveHTTP hands c to the front of its protocol, which ends it.
+func (p *Proxy) serveHTTP(c *conn, protocol Protocol) {
+	c.protocol, c.lane = protocol, LaneExchange
+	c.race.enter(LaneExchange, nil)
+	nc := &frontConn{TCPConn: c.tcp, conn: c, first: c.first}
+	c.first = nil
+	for f := p.front(protocol); f != nil; f = p.front(protocol) {
+		select {
+		case f.conns.conns <- nc:
+			return
+		case <-f.conns.done: // draining has just replaced it
+		}
+	}
+	c.refuse(&Error{Origin: OriginSluice, Reason: "closed"})
+}
+
+// sayGoAway sends a graceful GOAWAY on every connection. It gives up on those
+// that do not end; [httpFront.close] ends them.
+func (f *httpFront) sayGoAway() {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // begin the shutdown, do not wait for it
+	f.server.Shutdown(ctx)
+}
+
+func (f *httpFront) close() {
+	f.conns.Close()
+	f.server.Close()
+}
+
+// handover is a net.Listener whose connections were accepted elsewhere.
+type handover struct {
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func (h *handover) Accept() (net.Conn, error) {
+	select {
+	case nc := <-h.conns:
+		return nc, nil
+	case <-h.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (h *handover) Close() error {
+	h.once.Do(func() { close(h.done) })
+	return nil
+}
+
+func (h *handover) Addr() net.Addr { return &net.TCPAddr{} }
+
+// frontConn is a connection as net/http's server sees it: the bytes that were
+// read to tell it apart come first, and a reset by the caller ends the
+// exchanges on it, while a mere half-close does not.
+type frontConn struct {
+	*net.TCPConn
+	conn *conn
+
+	mu    sync.Mutex // Read may be called by the handler and by the server's background reader in turn
+	first []byte
+}
+
+func (f *frontConn) Read(b []byte) (int, error) {
+	f.mu.Lock()
+	if len(f.first) > 0 {
+		n := copy(b, f.first)
+		f.first = f.first[n:]
+		f.mu.Unlock()
+		return n, nil
+	}
+	f.mu.Unlock()
+	n, err := f.TCPConn.Read(b)
+	if err != nil && isReset(err) {
+		f.conn.cancel(&Error{Origin: OriginCaller, Reason: "reset", Err: err})
+	}
+	return n, err
+}
+
+// connKey finds the conn in a request's context, the only way that net/http
+// offers to get from a request to its connection.
+type connKey struct{}
+
+// failure is why the connection is ending, nil if it ends well.
+func (c *conn) failure() error {
+	var e *Error
+	if errors.As(context.Cause(c.ctx), &e) {
+		return e
+	}
+	return nil
+}
+
+// quiet notes that an exchange ended.
+func (c *conn) quiet() {
+	c.quietAt.Store(time.Now().UnixNano())
+	c.exchanges.Add(-1)
+}

@@ -1,0 +1,41 @@
+package proxy
+
+import (
+	"errors"
+
+	"github.com/sluice-proxy/sluice/rules"
+)
+
+// match finds the route by the head alone. No route is no error: the exchange
+// passes untouched.
+func (x *exchange) match() error {
+	if tooManyFields(x.r) {
+		return &Error{Origin: OriginCaller, Reason: "too_many_fields"}
+	}
+	m, err := x.set.Match(x.ctx, x.record.Call, x.record.Started)
+	x.route, x.params = m.Route, m.Params
+	x.record.Passed = m.Passed
+	if x.route != nil {
+		x.record.Route = x.route.Name()
+	}
+	var failed *rules.StepError
+	if errors.As(err, &failed) {
+		x.route = failed.Route
+		x.record.Route = failed.Route.Name()
+		return x.onError(failed, func() { x.route = nil })
+	}
+	return err
+}
+
+// onError decides about a step that failed: with on_error: pass it notes the
+// failure, has pass put the original back, and the exchange goes on.
+func (x *exchange) onError(failed *rules.StepError, pass func()) error {
+	if failed.Route.OnError() != rules.OnErrorPass {
+		return failed
+	}
+	x.mu.Lock()
+	x.record.Error = asError(failed)
+	x.mu.Unlock()
+	pass()
+	return nil
+}

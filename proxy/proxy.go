@@ -1,0 +1,273 @@
+// Package proxy carries a service's connections through Sluice.
+//
+// flow.go tells the story: [Proxy.Serve] accepts connections; each is told
+// apart by its first bytes, while its upstream is dialled, and takes a lane.
+// Raw TCP and TLS are spliced. HTTP goes through the exchange lane, where
+// every request begins an exchange, is matched with the rule set in force, and
+// passes the steps of its route. What no rule touches passes as bytes.
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/codec/protobuf"
+	"github.com/sluice-proxy/sluice/proxy/internal/intercept"
+	"github.com/sluice-proxy/sluice/proxy/internal/resilience"
+	"github.com/sluice-proxy/sluice/rules"
+)
+
+// Listener is a source of connections.
+type Listener struct {
+	// Name labels it: "outbound", "inbound", or an explicit listener's address.
+	Name string
+	// Net accepts *net.TCPConn. The Proxy closes it.
+	Net       net.Listener
+	Direction rules.Direction
+
+	// Upstream, if not empty, is the host:port that every connection is for: an
+	// explicit reverse proxy. Otherwise Destination tells.
+	Upstream string
+	// Destination tells where an accepted connection was going. Nil means what
+	// the kernel's redirect recorded.
+	Destination func(*net.TCPConn) (netip.AddrPort, error)
+	// Dial connects to the upstream. Nil dials from this process with
+	// Config.Mark.
+	Dial func(ctx context.Context, address string) (*net.TCPConn, error)
+}
+
+// Config is what a Proxy is made of. Zero durations and sizes mean the default
+// beside them.
+type Config struct {
+	Listeners []Listener
+	Rules     *rules.Live     // nil: no rules
+	Codecs    *codec.Registry // nil: no body can be decoded
+	Methods   protobuf.Source // finds gRPC descriptors; nil: none
+	Observer  Observer        // nil: nobody watches
+	Log       *slog.Logger    // nil: discarded
+
+	Mark           uint32        // SO_MARK of upstream sockets; 0: none
+	ConnectTimeout time.Duration // 5 s
+	HeadTimeout    time.Duration // for a head or any other first word once it began; 10 s
+	IdleDrain      time.Duration // how long a connection may idle while draining; 1 s
+	Capture        codec.Bytes   // kept of each body for observers; 16 KiB; negative: nothing
+}
+
+func (c Config) withDefaults() Config {
+	if c.Rules == nil {
+		c.Rules = new(rules.Live)
+	}
+	if c.Codecs == nil {
+		c.Codecs = codec.NewRegistry()
+	}
+	if c.Observer == nil {
+		c.Observer = Observers(nil)
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = 5 * time.Second
+	}
+	if c.HeadTimeout == 0 {
+		c.HeadTimeout = 10 * time.Second
+	}
+	if c.IdleDrain == 0 {
+		c.IdleDrain = time.Second
+	}
+	switch {
+	case c.Capture == 0:
+		c.Capture = 16 * codec.KiB
+	case c.Capture < 0:
+		c.Capture = 0
+	}
+	return c
+}
+
+// Proxy carries connections. Make one with [New].
+type Proxy struct {
+	Config
+	dialer   *intercept.Dialer
+	own      *intercept.Own
+	pairs    intercept.Pairs
+	breakers *resilience.Group
+	ids      idSource
+
+	transports transports
+	calls      grpcFronts // for calls whose messages a route touches
+
+	draining atomic.Bool
+
+	mu     sync.Mutex // guards what follows
+	http1  *httpFront
+	http2  *httpFront // replaced when draining begins: the old one says GOAWAY
+	fronts []*httpFront
+	conns  map[*conn]struct{}
+	idle   chan struct{} // closed when conns becomes empty while draining
+	closed bool
+
+	wait sync.WaitGroup // every goroutine that the proxy started
+}
+
+// New checks cfg and returns a Proxy that is not serving yet.
+func New(cfg Config) (*Proxy, error) {
+	cfg = cfg.withDefaults()
+	if len(cfg.Listeners) == 0 {
+		return nil, errors.New("no listeners")
+	}
+	for _, l := range cfg.Listeners {
+		if l.Net == nil {
+			return nil, fmt.Errorf("listener %s: not open", l.Name)
+		}
+		if l.Direction != rules.Inbound && l.Direction != rules.Outbound {
+			return nil, fmt.Errorf("listener %s: direction %q is neither inbound nor outbound", l.Name, l.Direction)
+		}
+		if l.Upstream != "" {
+			if _, _, err := net.SplitHostPort(l.Upstream); err != nil {
+				return nil, fmt.Errorf("listener %s: upstream: %w", l.Name, err)
+			}
+		}
+	}
+	p := &Proxy{
+		Config: cfg,
+		dialer: &intercept.Dialer{Mark: cfg.Mark, Timeout: cfg.ConnectTimeout},
+		conns:  make(map[*conn]struct{}),
+	}
+	addrs := make([]net.Addr, len(cfg.Listeners))
+	for i, l := range cfg.Listeners {
+		addrs[i] = l.Net.Addr()
+	}
+	p.own = intercept.NewOwn(addrs...)
+	p.breakers = resilience.NewGroup(p.breakerChanged)
+	p.transports = newTransports()
+	p.http1 = p.newFront(HTTP1)
+	p.http2 = p.newFront(HTTP2)
+	return p, nil
+}
+
+// Drain asks every connection to end: HTTP/1 answers carry Connection: close,
+// HTTP/2 says a graceful GOAWAY, idle connections are closed. Listeners stay
+// open and go on accepting. It returns when no connection is left or with
+// ctx's error. Call [Proxy.Close] afterwards.
+func (p *Proxy) Drain(ctx context.Context) error {
+	p.mu.Lock()
+	if p.idle == nil {
+		p.idle = make(chan struct{})
+		old := p.http2
+		p.http2 = p.newFront(HTTP2)
+		p.draining.Store(true)
+		p.wait.Go(func() { old.sayGoAway() })
+		p.wait.Go(p.closeIdleConns)
+		if len(p.conns) == 0 {
+			close(p.idle)
+		}
+	}
+	idle := p.idle
+	p.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Draining reports whether [Proxy.Drain] was called.
+func (p *Proxy) Draining() bool { return p.draining.Load() }
+
+// closeIdleConns ends connections without an exchange while draining. A
+// connection has to idle for IdleDrain first: closing at once would race with a
+// request on its way.
+func (p *Proxy) closeIdleConns() {
+	tick := time.NewTicker(p.IdleDrain / 4)
+	defer tick.Stop()
+	for range tick.C {
+		p.mu.Lock()
+		if p.closed {
+			p.mu.Unlock()
+			return
+		}
+		for c := range p.conns {
+			if c.idleFor() > p.IdleDrain {
+				c.abort()
+			}
+		}
+		p.mu.Unlock()
+	}
+}
+
+// Close ends everything at once: listeners, connections and exchanges, and
+// waits for the goroutines it started.
+func (p *Proxy) Close() {
+	p.mu.Lock()
+	p.closed = true
+	fronts := p.fronts
+	for c := range p.conns {
+		c.abort()
+	}
+	p.mu.Unlock()
+	for _, l := range p.Listeners {
+		l.Net.Close()
+	}
+	for _, f := range fronts {
+		f.close()
+	}
+	p.calls.stop()
+	p.wait.Wait()
+}
+
+// Conns returns how many connections are open.
+func (p *Proxy) Conns() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.conns)
+}
+
+// add registers c, or reports false if the proxy is closed.
+func (p *Proxy) add(c *conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return false
+	}
+	p.conns[c] = struct{}{}
+	return true
+}
+
+func (p *Proxy) remove(c *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.conns, c)
+	if len(p.conns) == 0 && p.idle != nil {
+		select {
+		case <-p.idle:
+		default:
+			close(p.idle)
+		}
+	}
+}
+
+// front returns the HTTP server for connections of protocol that begin now, nil
+// if the proxy is closed.
+func (p *Proxy) front(protocol Protocol) *httpFront {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.closed:
+		return nil
+	case protocol == HTTP2:
+		return p.http2
+	}
+	return p.http1
+}
+
+var _ http.Handler = (*Proxy)(nil)

@@ -1,0 +1,152 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/sluice-proxy/sluice/rules"
+)
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
+
+// respond sends the response to the caller: the head, the body as it comes,
+// and the trailers.
+func (x *exchange) respond() error {
+	if x.permit != nil && x.route.Breaker().FailureReadsBody() {
+		x.response.body.judged = newCapture(int(x.route.Limits().Body))
+	}
+	body, size := x.response.body.outgoing()
+	defer body.Close()
+	x.sendHead(x.response.out, size)
+	if err := x.copyBody(body, size); err != nil {
+		return err
+	}
+	x.sendTrailers(x.answer.Trailer)
+	return nil
+}
+
+// sendHead writes the head of the response. Date and Content-Type are not made
+// up where the upstream sent none.
+func (x *exchange) sendHead(head *rules.Head, size int64) {
+	h := x.w.Header()
+	for name, values := range header(head.Fields, "Date", "Content-Type") {
+		h[name] = values
+	}
+	bodiless := x.r.Method == http.MethodHead || head.Status == http.StatusNotModified
+	switch {
+	case bodiless:
+		h["Content-Length"] = x.answer.Header["Content-Length"]
+		if x.touchesResponse() {
+			h["Content-Length"] = nil // the length of what the steps would leave is not known
+		}
+	case size >= 0 && len(x.answer.Trailer) == 0 && head.Status != http.StatusNoContent:
+		setLength(h, size)
+	default:
+		h["Content-Length"] = nil
+	}
+	if x.answer.Close || x.p.draining.Load() {
+		h["Connection"] = []string{"close"}
+	}
+	for name := range x.answer.Trailer {
+		h.Add("Trailer", name)
+	}
+	x.record.Status = head.Status
+	x.began = true
+	x.w.WriteHeader(head.Status)
+}
+
+// touchesResponse reports whether the route could edit the response's body.
+func (x *exchange) touchesResponse() bool {
+	return x.route != nil && x.route.Response().Needs().Edits
+}
+
+// copyBody passes the body on as it comes: whatever has arrived is flushed
+// before the next wait.
+func (x *exchange) copyBody(body io.Reader, size int64) error {
+	flush := http.NewResponseController(x.w).Flush
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	flushed := false
+	for copied := int64(0); ; {
+		n, err := body.Read(*buf)
+		if n > 0 {
+			if _, werr := x.w.Write((*buf)[:n]); werr != nil {
+				return x.callerGone()
+			}
+			copied += int64(n)
+			if copied != size {
+				if flush() != nil {
+					return x.callerGone()
+				}
+				flushed = true
+			}
+			x.streamed()
+		}
+		switch {
+		case err == io.EOF:
+			if !flushed && len(x.answer.Trailer) > 0 {
+				flush() // trailers after no data need a head of their own
+			}
+			return nil
+		case err != nil:
+			return x.upstreamFailed(err)
+		case n == 0 && !flushed:
+			flush()
+		}
+	}
+}
+
+// sendTrailers passes trailers on: those that were announced by name, others
+// by net/http's prefix.
+func (x *exchange) sendTrailers(trailer http.Header) {
+	if len(trailer) == 0 {
+		return
+	}
+	h := x.w.Header()
+	announced := h["Trailer"]
+	for name, values := range trailer {
+		known := false
+		for _, a := range announced {
+			known = known || a == name
+		}
+		if !known {
+			name = http.TrailerPrefix + name
+		}
+		h[name] = values
+	}
+	x.record.Response.Trailers = endToEnd(trailer)
+}
+
+// streamed is told that a part of the body went on. The breaker counts a gRPC
+// or event stream as a success at its first message.
+func (x *exchange) streamed() {
+	if x.permit == nil || x.answer.ContentLength >= 0 || x.call != callGRPC && !strings.HasPrefix(x.answer.Header.Get("Content-Type"), "text/event-stream") {
+		return
+	}
+	x.succeedEarly()
+}
+
+// abortOf says whether err must end in an abort because a part of the response
+// has left, or because nothing but a reset tells the truth.
+func (x *exchange) abortOf(err error) bool {
+	if err == nil {
+		return false
+	}
+	if x.began {
+		return true
+	}
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Origin {
+	case OriginCaller:
+		return e.Reason == "cancelled" || e.Reason == "reset"
+	case OriginUpstream:
+		return x.route == nil // refused stays refused, reset stays reset
+	}
+	return false
+}

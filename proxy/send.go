@@ -1,0 +1,139 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"time"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/intercept"
+)
+
+// send asks the route's breaker and sends the request to the upstream, once.
+// When it returns nil, x.answer is the upstream's response or the fallback.
+func (x *exchange) send() error {
+	if err := x.admit(); err != nil { // breaker.go
+		if fallback := x.fallback(); fallback != nil {
+			x.answer = fallback
+			x.record.Answered = answeredFallback
+			return nil
+		}
+		return err
+	}
+	if err := x.roundTrip(); err != nil {
+		return x.upstreamFailed(err)
+	}
+	return nil
+}
+
+// roundTrip sends the request once, and is done when a response has begun.
+func (x *exchange) roundTrip() error {
+	x.sent = time.Now()
+	if x.opensTunnel() {
+		x.record.Attempts = 1
+		return x.sendTunnel()
+	}
+	client, err := x.c.client(x.ctx)
+	if err != nil {
+		return err
+	}
+	x.record.Attempts = 1
+	x.answer, err = client.RoundTrip(x.outgoing())
+	return err
+}
+
+// outgoing is the request as it goes to the upstream.
+func (x *exchange) outgoing() *http.Request {
+	head, in := x.request.out, x.r
+	body, size := x.request.body.outgoing()
+	out := &http.Request{
+		Method:        head.Method,
+		URL:           target(head, in.URL.IsAbs(), x.authority()),
+		Host:          head.Host,
+		Header:        header(head.Fields, "User-Agent"),
+		Body:          body,
+		ContentLength: size,
+		// GetBody stays nil: nothing may be sent twice.
+	}
+	if _, ok := in.Header["Content-Length"]; ok && size == 0 {
+		out.Body = http.NoBody
+	}
+	if out.Body == http.NoBody {
+		out.Body = nil
+	}
+	if x.upgrades() {
+		out.Header["Connection"] = []string{"Upgrade"}
+		out.Header["Upgrade"] = in.Header["Upgrade"]
+	}
+	if size < 0 || len(in.Trailer) > 0 {
+		out.Trailer = make(http.Header, len(in.Trailer))
+		for name := range in.Trailer {
+			out.Trailer[name] = nil
+		}
+		copyTrailer := func() {
+			for name, values := range in.Trailer {
+				out.Trailer[name] = values
+			}
+		}
+		if p, ok := body.(*passing); ok {
+			p.atEOF = copyTrailer
+		} else {
+			copyTrailer()
+			out.ContentLength = -1
+		}
+	}
+	ctx := x.ctx
+	if !x.fronted() {
+		return out.WithContext(ctx)
+	}
+	return out.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: x.interim}))
+}
+
+// authority fills the URL field that net/http wants; Host is what is sent.
+func (x *exchange) authority() string {
+	if host := x.request.out.Host; host != "" {
+		return host
+	}
+	return x.c.address()
+}
+
+// fronted reports whether interim responses can reach the caller.
+func (x *exchange) fronted() bool { return x.r.ProtoAtLeast(1, 1) }
+
+// interim passes a 1xx response on (RFC 9110, 15.2).
+func (x *exchange) interim(status int, fields textproto.MIMEHeader) error {
+	if status == http.StatusSwitchingProtocols {
+		return nil
+	}
+	h := x.w.Header()
+	for name, values := range fields {
+		if !hopByHop[name] {
+			h[name] = values
+		}
+	}
+	x.w.WriteHeader(status)
+	clear(h)
+	return nil
+}
+
+// upstreamFailed describes an error of the upstream's connection, unless the
+// caller's end was the cause.
+func (x *exchange) upstreamFailed(err error) error {
+	if cause := context.Cause(x.ctx); cause != nil {
+		return x.callerGone()
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	reason := intercept.Classify(err)
+	x.outcome.Error = reason
+	return &Error{Origin: OriginUpstream, Reason: reason, Err: err}
+}
+
+// callerGone is the error of an exchange whose caller did not wait for its end.
+func (x *exchange) callerGone() error {
+	return &Error{Origin: OriginCaller, Reason: "cancelled", Err: context.Cause(x.ctx)}
+}

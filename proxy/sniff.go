@@ -1,0 +1,199 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/detect"
+)
+
+// maxFirst bounds the bytes that are held while a connection is told apart: a
+// request line of 8 KiB or a ClientHello of 16 KiB.
+const maxFirst = 17 << 10
+
+// race decides who speaks first, the caller or the upstream. The connection is
+// dialled at accept and both sides are read; the first byte decides. A server
+// that greets its callers needs no port list and waits for nobody.
+type race struct {
+	dialed   chan struct{} // closed when up or err is set
+	listened chan struct{} // closed when nobody reads the upstream any more
+
+	mu       sync.Mutex
+	up       *net.TCPConn // nil until dialled, and after it was taken
+	err      error        // of the dial
+	greeting []byte       // what the upstream said first
+	decided  bool
+	upFirst  bool // decided by the upstream's word or end
+	lane     Lane
+	spliced  closer
+	closed   bool
+}
+
+type closer interface{ Close() }
+
+func (r *race) init() {
+	r.dialed = make(chan struct{})
+	r.listened = make(chan struct{})
+}
+
+// dialUpstream dials the destination and waits for its first word.
+func (c *conn) dialUpstream() {
+	r := &c.race
+	defer close(r.listened)
+	up, err := c.dial(c.ctx)
+	r.mu.Lock()
+	r.up, r.err = up, err
+	if r.closed && up != nil {
+		up.Close()
+	}
+	decided := r.decided || r.closed
+	r.mu.Unlock()
+	close(r.dialed)
+	if err != nil {
+		// Refused stays refused, and at once, unless a route could answer.
+		if !c.p.Rules.Load().CanAnswer(c.Direction, c.port()) {
+			c.abort()
+		}
+		return
+	}
+	if decided {
+		return
+	}
+	buf := make([]byte, 4<<10)
+	n, err := up.Read(buf)
+	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+		return // the caller spoke first
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.greeting = buf[:n]
+	if !r.decided {
+		r.decided, r.upFirst = true, true
+		c.tcp.SetReadDeadline(time.Unix(1, 0)) // wakes sniff
+	}
+}
+
+// sniff reads the caller's first bytes until they tell what it speaks, or the
+// upstream speaks first. [detect.Unknown] means that they told nothing in time.
+func (c *conn) sniff() detect.Kind {
+	kind, first := c.listen()
+	r := &c.race
+	r.mu.Lock()
+	if !r.decided {
+		r.decided = true
+		if r.up != nil {
+			r.up.SetReadDeadline(time.Unix(1, 0)) // wakes dialUpstream
+		}
+	}
+	if r.upFirst {
+		kind = detect.Raw
+	}
+	up := r.up
+	r.mu.Unlock()
+	if up != nil {
+		<-r.listened
+		up.SetReadDeadline(time.Time{})
+	}
+	c.tcp.SetReadDeadline(time.Time{})
+	c.first = first
+	return kind
+}
+
+// listen reads the caller until its bytes decide or it ends.
+func (c *conn) listen() (detect.Kind, []byte) {
+	first := make([]byte, 0, 2<<10)
+	for {
+		if len(first) == cap(first) {
+			first = append(make([]byte, 0, min(2*cap(first), maxFirst)), first...)
+		}
+		n, err := c.tcp.Read(first[len(first):cap(first)])
+		if n > 0 && len(first) == 0 && !c.deadline(c.p.HeadTimeout) {
+			return detect.Raw, first[:n] // the upstream spoke meanwhile
+		}
+		first = first[:len(first)+n]
+		kind, more := detect.Detect(first)
+		switch {
+		case !more && kind == detect.TLS:
+			if hello, waits, err := detect.ClientHello(first); waits && err == nil && len(first) < maxFirst {
+				break
+			} else if err == nil {
+				c.sni, c.alpn = hello.SNI, hello.ALPN
+			}
+			return kind, first
+		case !more:
+			return kind, first
+		}
+		switch {
+		case err == nil && len(first) < maxFirst:
+		case errors.Is(err, os.ErrDeadlineExceeded) && !c.race.wonByUpstream():
+			return detect.Unknown, first
+		case errors.Is(err, io.EOF), err != nil, len(first) >= maxFirst:
+			return detect.Raw, first // half-closed or reset before it said anything that tells
+		}
+	}
+}
+
+// deadline bounds the wait for the rest of a first word that has begun. It
+// reports false if the upstream has spoken, whose wake-up it must not undo.
+func (c *conn) deadline(d time.Duration) bool {
+	c.race.mu.Lock()
+	defer c.race.mu.Unlock()
+	if c.race.upFirst {
+		return false
+	}
+	c.tcp.SetReadDeadline(time.Now().Add(d))
+	return true
+}
+
+func (r *race) wonByUpstream() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.upFirst
+}
+
+// take hands the connection dialled at accept to its one user, with what the
+// upstream said already, and waits for the dial if it must. A second take
+// finds nothing: nil and no error.
+func (c *conn) take() (up *net.TCPConn, greeting []byte, err error) {
+	<-c.race.dialed // bounded by ConnectTimeout
+	r := &c.race
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	up, greeting, err = r.up, r.greeting, r.err
+	r.up, r.greeting, r.err = nil, nil, nil
+	return up, greeting, err
+}
+
+// close closes the dialled connection if nobody took it.
+func (r *race) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	if r.up != nil {
+		r.up.Close()
+		r.up = nil
+	}
+}
+
+// enter notes the lane, and what to close when the connection is aborted.
+func (r *race) enter(lane Lane, spliced closer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lane, r.spliced = lane, spliced
+}
+
+func (r *race) laneOf() Lane {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lane
+}
+
+func (r *race) pipe() closer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.spliced
+}

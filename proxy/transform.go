@@ -1,0 +1,109 @@
+package proxy
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/rules"
+)
+
+// rejection is a request or response that a reject step answers.
+type rejection struct{ *rules.Reject }
+
+func (r *rejection) Error() string { return r.Step + ": rejected" }
+
+// transformRequest runs the request's steps over its head and its one message.
+func (x *exchange) transformRequest() error {
+	if x.route == nil || x.route.Request() == nil {
+		return nil
+	}
+	return x.transform(x.route.Request(), &x.request, &x.record.Request, nil)
+}
+
+// transformResponse does the same for the response.
+func (x *exchange) transformResponse() error {
+	if x.route == nil || x.route.Response() == nil {
+		return nil
+	}
+	return x.transform(x.route.Response(), &x.response, &x.record.Response, x.response.in)
+}
+
+func (x *exchange) transform(steps *rules.Steps, h *half, seen *Half, response *rules.Head) error {
+	out, err := steps.Run(x.ctx, rules.In{
+		Phase:    rules.Whole,
+		Request:  x.record.Call,
+		Params:   x.params,
+		Response: response,
+		Head:     h.out,
+		Body:     h.body.input,
+		Now:      x.record.Started,
+	})
+	seen.Steps = out.Steps
+	if err != nil {
+		return x.stepFailed(err, h.body.input.Err, h.body.reason, nil)
+	}
+	if out.Reject != nil {
+		return &rejection{out.Reject}
+	}
+	if out.Edited {
+		if err := h.body.edit(out.Messages[0]); err != nil {
+			return x.encodeFailed(halfName(response), err, nil)
+		}
+	}
+	h.out = out.Head
+	if h.body.isEdited {
+		h.out = withoutDigests(h.out)
+	}
+	return nil
+}
+
+// halfName names a half as the steps of a rule file do.
+func halfName(response *rules.Head) string {
+	if response == nil {
+		return "request"
+	}
+	return "response"
+}
+
+// stepFailed turns the error of a run into what happens next. If the step
+// failed because the message could not be had, reason says why. pass undoes
+// what later steps must not see; it may be nil.
+func (x *exchange) stepFailed(err, bodyErr error, reason rules.Reason, pass func()) error {
+	var failed *rules.StepError
+	if !errors.As(err, &failed) {
+		return err
+	}
+	if bodyErr != nil && errors.Is(failed.Err, bodyErr) {
+		named := *failed
+		named.Reason = reason
+		failed = &named
+	}
+	if pass == nil {
+		pass = func() {}
+	}
+	return x.onError(failed, pass)
+}
+
+// encodeFailed is what happens when a result has no form in its format.
+func (x *exchange) encodeFailed(step string, err error, pass func()) error {
+	return x.stepFailed(&rules.StepError{Route: x.route, Step: step, Reason: rules.ReasonEncode, Err: err}, nil, "", pass)
+}
+
+// withoutDigests drops or weakens the fields that vouch for the very bytes of a
+// body that was edited (RFC 9110, 8.8.1; RFC 9530).
+func withoutDigests(head *rules.Head) *rules.Head {
+	edited := *head
+	for _, name := range []string{"Content-MD5", "Digest", "Content-Digest", "Repr-Digest"} {
+		if edited.Fields.Has(name) {
+			edited.Fields = edited.Fields.With(name)
+		}
+	}
+	if etag := edited.Fields.Get("ETag"); strings.HasPrefix(etag, `"`) {
+		edited.Fields = edited.Fields.With("ETag", "W/"+etag)
+	}
+	return &edited
+}
+
+// messageLimits are the decoding limits of one gRPC message.
+func messageLimits(l rules.Limits) codec.Limits { return codec.Limits{Size: l.Message} }

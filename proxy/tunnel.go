@@ -1,0 +1,125 @@
+package proxy
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/splice"
+)
+
+// tunnel is an upstream connection that may turn into a pipe: the answer to
+// CONNECT or Upgrade. net/http's client offers no half-close and no bare
+// connection there, so the request is written and the response read here.
+type tunnel struct {
+	up     *net.TCPConn
+	reader *bufio.Reader
+	opened bool // the upstream agreed
+}
+
+// opensTunnel reports whether the request asks for a tunnel.
+func (x *exchange) opensTunnel() bool {
+	return x.r.ProtoMajor == 1 && (x.r.Method == http.MethodConnect || x.upgrades())
+}
+
+// upgrades reports whether the request asks for another protocol on this
+// connection. An upgrade to HTTP/2 is not passed on where rules could apply to
+// what follows: it would talk itself past them.
+func (x *exchange) upgrades() bool {
+	to := x.r.Header.Get("Upgrade")
+	if to == "" || x.r.ProtoMajor != 1 {
+		return false
+	}
+	asked := false
+	for _, v := range x.r.Header["Connection"] {
+		for option := range strings.SplitSeq(v, ",") {
+			asked = asked || strings.EqualFold(strings.TrimSpace(option), "upgrade")
+		}
+	}
+	if strings.EqualFold(to, "h2c") && x.set.CanTouch(x.c.Direction, x.c.port()) {
+		return false
+	}
+	return asked
+}
+
+// sendTunnel sends the request on a connection of its own and reads the head of
+// the response.
+func (x *exchange) sendTunnel() error {
+	up, greeting, err := x.c.take()
+	if err == nil && (up == nil || len(greeting) > 0) {
+		if up != nil {
+			up.Close()
+		}
+		up, err = x.c.dial(x.ctx)
+	}
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(x.ctx, func() { up.Close() })
+	defer stop()
+	t := &tunnel{up: up, reader: bufio.NewReader(up)}
+	x.tunnel = t
+	out := x.outgoing()
+	if err := out.Write(up); err != nil {
+		return err
+	}
+	for {
+		resp, err := http.ReadResponse(t.reader, out)
+		if err != nil {
+			return err
+		}
+		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
+			x.answer = resp
+			break
+		}
+		x.interim(resp.StatusCode, map[string][]string(resp.Header))
+	}
+	if x.r.Method == http.MethodConnect {
+		t.opened = x.answer.StatusCode/100 == 2
+	} else {
+		t.opened = x.answer.StatusCode == http.StatusSwitchingProtocols
+	}
+	x.answer.Close = true // this connection serves no further request either way
+	return nil
+}
+
+// pass joins caller and upstream until both have ended.
+func (x *exchange) pass() error {
+	nc, rw, err := http.NewResponseController(x.w).Hijack()
+	if err != nil {
+		return fmt.Errorf("take the connection over: %w", err)
+	}
+	c, t := x.c, x.tunnel
+	x.began = true
+	x.record.Status = x.response.out.Status
+	h := header(x.response.out.Fields)
+	if x.r.Method != http.MethodConnect {
+		h["Connection"] = []string{"Upgrade"}
+		h["Upgrade"] = x.answer.Header["Upgrade"]
+	}
+	var head strings.Builder
+	fmt.Fprintf(&head, "HTTP/1.1 %s\r\n", statusLine(x.answer.Status, x.response.out.Status))
+	h.Write(&head)
+	head.WriteString("\r\n")
+	if _, err := nc.Write([]byte(head.String())); err != nil {
+		return x.callerGone()
+	}
+	said, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	replied, _ := t.reader.Peek(t.reader.Buffered())
+	c.pipe = splice.New(c.tcp, t.up, splice.Options{FirstAtoB: said, FirstBtoA: replied})
+	c.race.enter(LaneSplice, c.pipe)
+	err = c.pipe.Run()
+	c.end(err)
+	return nil
+}
+
+// statusLine keeps the upstream's reason phrase unless a step changed the status.
+func statusLine(received string, status int) string {
+	if strings.HasPrefix(received, fmt.Sprintf("%03d", status)) {
+		return received
+	}
+	return fmt.Sprintf("%03d %s", status, http.StatusText(status))
+}
