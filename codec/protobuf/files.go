@@ -38,8 +38,8 @@ type Files struct{ schema *schema }
 var _ Source = (*Files)(nil)
 
 // NewFiles reads descriptor sets and compiles sources, which may import each
-// other, files of the sets, and the files that come with protobuf. Of a source
-// that does not compile the error names file, line and column.
+// other, files of the sets, and the files that come with protobuf. Of sources
+// that do not compile the error has every problem, with file, line and column.
 func NewFiles(files ...File) (*Files, error) {
 	all := make(descriptors)
 	sources := make(map[string][]byte)
@@ -93,6 +93,12 @@ func (f *Files) Methods() []string {
 }
 
 func (s *schema) method(service, method string) (*Method, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := service + "/" + method
+	if m, ok := s.methods[key]; ok {
+		return m, nil
+	}
 	unknown := fmt.Errorf("%s/%s: %w", service, method, ErrUnknownMethod)
 	d, err := s.files.FindDescriptorByName(protoreflect.FullName(service))
 	if err != nil {
@@ -106,14 +112,15 @@ func (s *schema) method(service, method string) (*Method, error) {
 	if md == nil {
 		return nil, unknown
 	}
-	return &Method{
+	s.methods[key] = &Method{
 		Service:         service,
 		Name:            method,
-		Input:           messageCodec{s.message(md.Input())},
-		Output:          messageCodec{s.message(md.Output())},
+		Input:           messageCodec{s.build(md.Input())},
+		Output:          messageCodec{s.build(md.Output())},
 		ClientStreaming: md.IsStreamingClient(),
 		ServerStreaming: md.IsStreamingServer(),
-	}, nil
+	}
+	return s.methods[key], nil
 }
 
 // descriptors is a set of files by path.
@@ -185,7 +192,15 @@ func (d descriptors) compile(sources map[string][]byte) error {
 		Resolver:       protocompile.WithStandardImports(protocompile.ResolverFunc(find)),
 		MaxParallelism: 1,
 	}
+	var problems []error
+	compiler.Reporter = reporter.NewReporter(func(err reporter.ErrorWithPos) error {
+		problems = append(problems, err)
+		return nil // go on: all are reported
+	}, nil)
 	files, err := compiler.Compile(context.Background(), names...)
+	if len(problems) > 0 {
+		err = errors.Join(problems...)
+	}
 	if err != nil {
 		return fmt.Errorf("compile protobuf sources: %w", err)
 	}

@@ -15,8 +15,9 @@ type schema struct {
 	files      *protoregistry.Files
 	extensions map[protoreflect.FullName][]protoreflect.FieldDescriptor // by extended message
 
-	mu       sync.Mutex // guards messages, and the tables while they are built
+	mu       sync.Mutex // guards the maps, and the tables while they are built
 	messages map[protoreflect.FullName]*message
+	methods  map[string]*Method // by service/method
 }
 
 func newSchema(files *protoregistry.Files) *schema {
@@ -24,6 +25,7 @@ func newSchema(files *protoregistry.Files) *schema {
 		files:      files,
 		extensions: make(map[protoreflect.FullName][]protoreflect.FieldDescriptor),
 		messages:   make(map[protoreflect.FullName]*message),
+		methods:    make(map[string]*Method),
 	}
 	files.RangeFiles(func(f protoreflect.FileDescriptor) bool {
 		s.addExtensions(f.Extensions(), f.Messages())
