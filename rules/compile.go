@@ -215,7 +215,7 @@ func (c *compiler) breaker(t breakerText) *Breaker {
 		failure: compileOr(t.failure, defaultFailure, failureSees()),
 		trip:    compileOr(t.trip, defaultTrip, tripSees()),
 	}
-	b.failureReadsBody = b.failure != nil && b.failure.jq.UsesInputField("body")
+	b.failureReadsBody = t.failure.At != nil && b.failure != nil && b.failure.jq.UsesInputField("body")
 	if t.fallback.At != nil {
 		b.Fallback = fallbackOf(t.fallback.V)
 	}

@@ -174,6 +174,9 @@ func (d *Document) syntax(err error, work []string) bool {
 	if strings.HasPrefix(strings.TrimLeft(d.line(line), " "), "\t") {
 		hint = "indent with spaces, not with tabs"
 	}
+	if strings.Contains(load.ContextMsg, "parsing a flow") && hint == "" {
+		hint = "inside { } and [ ] a text with braces, brackets or commas needs quotes"
+	}
 	if !d.repaired[line] {
 		d.report(max(line, 1), max(column, 1), 0, "", CodeYAML, hint, message)
 	}
@@ -197,7 +200,8 @@ func (d *Document) secondDocument() int {
 func (d *Document) build(n *yaml.Node, path, key string, flow bool) *Node {
 	out := &Node{Path: path, Line: n.Line, Column: n.Column, doc: d, tag: n.Tag, style: n.Style, flow: flow}
 	switch {
-	case n.Kind == yaml.AliasNode || n.Anchor != "" || n.Style&yaml.TaggedStyle != 0:
+	case n.Kind == yaml.AliasNode || n.Anchor != "" || n.Style&yaml.TaggedStyle != 0,
+		!d.repaired[n.Line] && strings.HasPrefix(out.rest(), "!"): // a lone ! leaves no other trace
 		out.Kind, out.tag, out.Text = Scalar, "", out.rest()
 		if d.programs[key] {
 			out.mangled()

@@ -136,7 +136,8 @@ func (w *walker) flow(text string, offset int, quote rune) place {
 			w.column = leading(string(w.current))
 		case quote == '"' && w.current[w.column] == '\\':
 			if w.column+1 >= len(w.current) { // the line goes on below
-				w.nextText()
+				w.line++
+				w.load()
 				w.column = leading(string(w.current))
 				continue
 			}
