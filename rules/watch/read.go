@@ -74,6 +74,7 @@ func signature(dir string) string {
 	if err != nil {
 		return err.Error()
 	}
+	s.WriteString(dir)
 	for _, e := range entries {
 		if !isRuleFile(e.Name()) {
 			continue

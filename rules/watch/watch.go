@@ -168,6 +168,10 @@ func (w *Watcher) load() Result {
 			return Result{}
 		}
 	}
+	if w.emptied(files) {
+		w.seen = ""
+		return Result{}
+	}
 	if w.loaded != nil && slices.EqualFunc(files, w.loaded, sameFile) {
 		return w.result(nil, nil)
 	}
@@ -181,6 +185,19 @@ func (w *Watcher) load() Result {
 	r := w.result(problems, err)
 	w.onResult(r)
 	return r
+}
+
+// emptied reports whether the last rules went just now. They may be about to be
+// followed by their directory, which would change nothing: wait and see.
+func (w *Watcher) emptied(files []rules.File) bool {
+	if len(files) > 0 || len(w.loaded) == 0 {
+		w.empty = time.Time{}
+		return false
+	}
+	if w.empty.IsZero() {
+		w.empty = time.Now()
+	}
+	return time.Since(w.empty) < w.poll
 }
 
 func sameFile(a, b rules.File) bool { return a.Name == b.Name && bytes.Equal(a.Text, b.Text) }
