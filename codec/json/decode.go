@@ -112,7 +112,7 @@ func (d *decoder) array() (codec.Value, error) {
 	}
 	if d.at(']') {
 		d.close()
-		return []any{}, nil
+		return make([]any, 0, 1), nil // a capacity gives it an identity
 	}
 	base := len(d.values)
 	for {

@@ -13,7 +13,7 @@ import (
 type editor struct {
 	writer
 	text    []byte
-	nodes   []node
+	nodes   []packedNode
 	pos     int // in text
 	edits   int
 	pairer  value.Pairer
@@ -69,14 +69,19 @@ func (e *editor) value(n int, before, after codec.Value) error {
 			return nil
 		}
 	}
-	e.cut(e.nodes[n].start, e.nodes[n].end)
+	e.cut(e.at(n).start, e.at(n).end)
 	return e.writer.value(after)
+}
+
+func (e *editor) at(n int) node {
+	p := &e.nodes[n]
+	return node{int(p.key), int(p.keyEnd), int(p.start), int(p.end), int(p.next)}
 }
 
 // children returns the nodes of n's elements or members.
 func (e *editor) children(n int) []int {
 	var list []int
-	for i := n + 1; i < e.nodes[n].next; i = e.nodes[i].next {
+	for i := n + 1; i < e.at(n).next; i = e.at(i).next {
 		list = append(list, i)
 	}
 	return list
@@ -93,9 +98,9 @@ func (e *editor) object(n int, before, after map[string]any) error {
 	}
 	added := value.NewKeys(before, after)
 	kept := 0 // members so far that stay
-	end := e.nodes[n].start + 1
+	end := e.at(n).start + 1
 	for _, m := range members {
-		at := e.nodes[m.node]
+		at := e.at(m.node)
 		v, ok := after[m.name]
 		if m.dropped || !ok {
 			if kept == 0 {
@@ -105,7 +110,7 @@ func (e *editor) object(n int, before, after map[string]any) error {
 			end = at.end
 			continue
 		}
-		if first := e.nodes[members[0].node].key; kept == 0 && at.key > first {
+		if first := e.at(members[0].node).key; kept == 0 && at.key > first {
 			e.cut(first, at.key)
 		}
 		kept++
@@ -118,9 +123,9 @@ func (e *editor) object(n int, before, after map[string]any) error {
 		}
 	}
 	if kept == 0 && len(members) > 0 {
-		first, last := e.nodes[members[0].node].key, e.nodes[members[len(members)-1].node].end
+		first, last := e.at(members[0].node).key, e.at(members[len(members)-1].node).end
 		if len(added) == 0 { // and no white space for nothing
-			first, last = e.nodes[n].start+1, e.nodes[n].end-1
+			first, last = e.at(n).start+1, e.at(n).end-1
 		}
 		e.cut(first, last)
 		end = last
@@ -172,11 +177,11 @@ func (e *editor) dropShadowed(members []member, before, after map[string]any) {
 }
 
 func (e *editor) nameOf(n int) string {
-	quoted := e.text[e.nodes[n].key+1 : e.nodes[n].keyEnd-1]
+	quoted := e.text[e.at(n).key+1 : e.at(n).keyEnd-1]
 	if bytes.IndexByte(quoted, '\\') < 0 {
 		return string(quoted)
 	}
-	d := decoder{text: string(e.text[e.nodes[n].key:e.nodes[n].keyEnd])}
+	d := decoder{text: string(e.text[e.at(n).key:e.at(n).keyEnd])}
 	s, _ := d.rawString() // Decode accepted it
 	return s
 }
@@ -188,10 +193,10 @@ func (e *editor) style(n int, children []int) (lead, colon []byte) {
 		return nil, []byte{':'}
 	}
 	at := children[len(children)-1]
-	m := e.nodes[at]
-	from := e.nodes[n].start + 1
+	m := e.at(at)
+	from := e.at(n).start + 1
 	if len(children) > 1 {
-		from = e.nodes[children[len(children)-2]].end
+		from = e.at(children[len(children)-2]).end
 		from += bytes.IndexByte(e.text[from:], ',') + 1
 	}
 	return e.text[from:m.key], e.text[m.keyEnd:m.start]
@@ -210,13 +215,13 @@ func (e *editor) array(n int, before, after []any) error {
 	if kept == len(before) && kept == len(after) {
 		return nil
 	}
-	start, end := e.nodes[n].start+1, e.nodes[n].end-1
+	start, end := e.at(n).start+1, e.at(n).end-1
 	switch {
 	case len(after) == 0:
 	case kept > 0:
-		start, end = e.nodes[children[kept-1]].end, e.nodes[children[len(children)-1]].end
+		start, end = e.at(children[kept-1]).end, e.at(children[len(children)-1]).end
 	case len(children) > 0:
-		start, end = e.nodes[children[0]].start, e.nodes[children[len(children)-1]].end
+		start, end = e.at(children[0]).start, e.at(children[len(children)-1]).end
 	default:
 		start = end
 	}
@@ -240,11 +245,11 @@ func (e *editor) element(children []int, j int, before []any, v codec.Value) err
 		return e.writer.value(v)
 	}
 	n := children[j]
-	e.pos = e.nodes[n].start
+	e.pos = e.at(n).start
 	if err := e.value(n, before[j], v); err != nil {
 		return err
 	}
-	e.keepTo(e.nodes[n].end)
+	e.keepTo(e.at(n).end)
 	return nil
 }
 
@@ -254,9 +259,9 @@ func (e *editor) lead(n int, children []int) []byte {
 	case 0:
 		return nil
 	case 1:
-		return e.text[e.nodes[n].start+1 : e.nodes[children[0]].start]
+		return e.text[e.at(n).start+1 : e.at(children[0]).start]
 	}
-	between := e.text[e.nodes[children[0]].end:e.nodes[children[1]].start]
+	between := e.text[e.at(children[0]).end:e.at(children[1]).start]
 	_, lead, _ := bytes.Cut(between, []byte{','})
 	return lead
 }
@@ -275,7 +280,7 @@ func (e *editor) textOf(v codec.Value) ([]byte, bool) {
 	if !ok {
 		return nil, false
 	}
-	return e.text[e.nodes[n].start:e.nodes[n].end], true
+	return e.text[e.at(n).start:e.at(n).end], true
 }
 
 func (e *editor) learn(n int, v codec.Value) {

@@ -8,9 +8,12 @@ type node struct {
 	next        int // the index of the first node that is no part of this one
 }
 
+// packedNode is a node in half the room: a text has up to one for every two bytes.
+type packedNode struct{ key, keyEnd, start, end, next int32 }
+
 // index finds all values of a text that Decode accepted.
-func index(text []byte) []node {
-	x := indexer{text: text, nodes: make([]node, 0, 16+len(text)/8)}
+func index(text []byte) []packedNode {
+	x := indexer{text: text, nodes: make([]packedNode, 0, 16+len(text)/8)}
 	x.pos = 0
 	if len(text) >= len(bom) && string(text[:len(bom)]) == bom {
 		x.pos = len(bom)
@@ -23,7 +26,7 @@ func index(text []byte) []node {
 type indexer struct {
 	text  []byte
 	pos   int
-	nodes []node
+	nodes []packedNode
 }
 
 func (x *indexer) space() {
@@ -34,8 +37,7 @@ func (x *indexer) space() {
 
 func (x *indexer) value(n node) {
 	at := len(x.nodes)
-	n.start = x.pos
-	x.nodes = append(x.nodes, n)
+	x.nodes = append(x.nodes, packedNode{key: int32(n.key), keyEnd: int32(n.keyEnd), start: int32(x.pos)})
 	switch x.text[x.pos] {
 	case '{', '[':
 		x.container()
@@ -46,7 +48,7 @@ func (x *indexer) value(n node) {
 			x.pos++
 		}
 	}
-	x.nodes[at].end, x.nodes[at].next = x.pos, len(x.nodes)
+	x.nodes[at].end, x.nodes[at].next = int32(x.pos), int32(len(x.nodes))
 }
 
 func endsScalar(c byte) bool { return c <= ' ' || c == ',' || c == ']' || c == '}' }

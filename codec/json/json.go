@@ -15,6 +15,8 @@
 package json
 
 import (
+	"math"
+
 	"github.com/sluice-proxy/sluice/codec"
 )
 
@@ -31,6 +33,7 @@ func (Codec) Name() string { return name }
 // Decode parses one JSON text. An empty payload is an error, as in the RFC.
 func (Codec) Decode(data []byte, limits codec.Limits) (codec.Value, codec.Original, error) {
 	limits = limits.WithDefaults()
+	limits.Size = min(limits.Size, math.MaxInt32) // as the index has places
 	if int64(len(data)) > int64(limits.Size) {
 		return nil, nil, &codec.LimitError{Format: name, Limit: "size", Max: int64(limits.Size)}
 	}

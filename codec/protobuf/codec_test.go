@@ -348,6 +348,13 @@ func TestContractOfProto2(t *testing.T) {
 				},
 			},
 			{
+				Name: "elements that show nothing still differ", In: varint(1, 1) + "\x23" + varint(7, 1) + "\x24\x23" + varint(7, 2) + "\x24\x23" + varint(7, 3) + "\x24",
+				Edits: []codectest.Edit{
+					{JQ: "del(.Many[0])", Out: varint(1, 1) + "\x23" + varint(7, 2) + "\x24\x23" + varint(7, 3) + "\x24"},
+					{JQ: ".Many |= reverse", Out: varint(1, 1) + "\x23" + varint(7, 3) + "\x24\x23" + varint(7, 2) + "\x24\x23" + varint(7, 1) + "\x24"},
+				},
+			},
+			{
 				Name: "a required field that never was", In: old("numbers: 1"),
 				Edits: []codectest.Edit{{JQ: ".numbers = [2]", Out: old("numbers: 2")}},
 			},

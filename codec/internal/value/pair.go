@@ -30,10 +30,25 @@ func (p *Pairer) Pair(before, after []any) []int {
 		high++
 		pairs[len(after)-high] = len(before) - high
 	}
-	free := indexes(low, len(before)-high)
-	open := indexes(low, len(after)-high)
-	for _, i := range open {
+	if inOrder(before, after, pairs, low, high) {
+		return pairs
+	}
+	var free, open []int
+	for i := low; i < len(after)-high; i++ {
 		pairs[i] = -1
+		if len(before) == len(after) && Same(before[i], after[i]) {
+			pairs[i] = i
+			continue
+		}
+		open = append(open, i)
+		if len(before) == len(after) {
+			free = append(free, i)
+		}
+	}
+	if len(before) != len(after) {
+		for j := low; j < len(before)-high; j++ {
+			free = append(free, j)
+		}
 	}
 	free, open = match(before, after, pairs, free, open, identityOf)
 	// A lone element that stayed where it was pairs whether equal or not.
@@ -50,15 +65,32 @@ func (p *Pairer) Pair(before, after []any) []int {
 	return pairs
 }
 
-func indexes(from, to int) []int {
-	if from >= to {
-		return nil
+// inOrder pairs what is between low and high if there only some elements are
+// gone, or only some are new: the usual edits, which need no maps.
+func inOrder(before, after []any, pairs []int, low, high int) bool {
+	b, a := before[low:len(before)-high], after[low:len(after)-high]
+	if len(a) > len(b) {
+		return len(b) == 0 && fill(pairs[low:low+len(a)])
 	}
-	list := make([]int, 0, to-from)
-	for i := from; i < to; i++ {
-		list = append(list, i)
+	j := 0
+	for i := range a {
+		for j < len(b) && !Same(b[j], a[i]) {
+			j++
+		}
+		if j == len(b) {
+			return false
+		}
+		pairs[low+i] = low + j
+		j++
 	}
-	return list
+	return true
+}
+
+func fill(pairs []int) bool {
+	for i := range pairs {
+		pairs[i] = -1
+	}
+	return true
 }
 
 // match pairs open elements of after with free ones of before that have an
@@ -67,28 +99,27 @@ func match(before, after []any, pairs, free, open []int, key func(any) (any, boo
 	if len(free) == 0 || len(open) == 0 {
 		return free, open
 	}
-	candidates := make(map[any][]int, len(free))
-	for _, j := range free {
+	// The candidates of a key are a list through next, in their order.
+	first, next, used := make(map[any]int, len(free)), make([]int, len(free)), make([]bool, len(free))
+	for at, j := range slices.Backward(free) {
 		if k, ok := key(before[j]); ok {
-			candidates[k] = append(candidates[k], j)
+			next[at] = -1
+			if after, ok := first[k]; ok {
+				next[at] = after
+			}
+			first[k] = at
 		}
 	}
-	used := make(map[int]bool, len(open))
 	for _, i := range open {
 		k, ok := key(after[i])
-		if !ok {
-			openLeft = append(openLeft, i)
-			continue
-		}
-		if list := candidates[k]; len(list) > 0 && Equal(before[list[0]], after[i]) {
-			pairs[i], candidates[k] = list[0], list[1:]
-			used[list[0]] = true
+		if at, found := first[k]; ok && found && at >= 0 && Equal(before[free[at]], after[i]) {
+			pairs[i], used[at], first[k] = free[at], true, next[at]
 			continue
 		}
 		openLeft = append(openLeft, i)
 	}
-	for _, j := range free {
-		if !used[j] {
+	for at, j := range free {
+		if !used[at] {
 			freeLeft = append(freeLeft, j)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 
 // Same reports whether a and b are one and the same: the same container by
 // identity, or scalars of the same type and spelling. It looks at no element.
-// Empty containers have no identity and are never the same.
+// Arrays of no capacity have no identity and are never the same.
 func Same(a, b any) bool {
 	switch a := a.(type) {
 	case nil:
@@ -42,27 +42,31 @@ func Same(a, b any) bool {
 		return ok && a == b
 	case []any:
 		b, ok := b.([]any)
-		return ok && len(a) > 0 && len(a) == len(b) && &a[0] == &b[0]
+		return ok && cap(a) > 0 && len(a) == len(b) && arrayID(a) == arrayID(b)
 	case map[string]any:
 		b, ok := b.(map[string]any)
-		return ok && len(a) > 0 && len(a) == len(b) && mapID(a) == mapID(b)
+		return ok && a != nil && mapID(a) == mapID(b)
 	}
 	return false
 }
+
+// arrayID is the place of a's first element while a is reachable.
+func arrayID(a []any) uintptr { return reflect.ValueOf(a).Pointer() }
 
 // mapID is the identity of m while m is reachable.
 func mapID(m map[string]any) uintptr { return reflect.ValueOf(m).Pointer() }
 
 // Identity returns a key that equals another value's only if both are the same
-// container, and false for scalars and empty containers.
+// container, and false for scalars and arrays of no
+// capacity.
 func Identity(v any) (ID, bool) {
 	switch v := v.(type) {
 	case []any:
-		if len(v) > 0 {
-			return ID{reflect.ValueOf(v).Pointer(), len(v)}, true
+		if cap(v) > 0 {
+			return ID{arrayID(v), len(v)}, true
 		}
 	case map[string]any:
-		if len(v) > 0 {
+		if v != nil {
 			return ID{mapID(v), -1}, true
 		}
 	}
