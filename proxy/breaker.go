@@ -64,6 +64,31 @@ func (p *Proxy) breakerChanged(change resilience.Change) {
 	})
 }
 
+// BreakerState is a breaker at one instant.
+type BreakerState struct {
+	Name       string // route@host:port
+	State      string // closed, open, half_open, forced_open
+	Since      time.Time
+	RetryAfter time.Duration // of an open one
+	Counts     rules.Counts
+}
+
+// Breakers lists the breakers that exist, by name. A breaker exists once its
+// route was used.
+func (p *Proxy) Breakers() []BreakerState {
+	var states []BreakerState
+	for _, s := range p.breakers.List() {
+		states = append(states, BreakerState{
+			Name: s.Name, State: string(s.State), Since: s.Since, RetryAfter: s.RetryAfter, Counts: counts(s.Counts),
+		})
+	}
+	return states
+}
+
+// SetBreaker opens, closes or resets a breaker: action is "open", "close" or
+// "reset". An open one stays open until it is closed or reset.
+func (p *Proxy) SetBreaker(name, action string) error { return p.breakers.Set(name, action) }
+
 // settle tells the breaker how the upstream did. The caller's hanging up says
 // nothing about it.
 func (x *exchange) settle(err *Error) {

@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"net"
 	"slices"
 	"time"
 
@@ -49,23 +48,12 @@ func (x *exchange) findMethod() error {
 	if x.p.Methods == nil || call.Service == "" {
 		return protobuf.ErrUnknownMethod
 	}
-	m, err := x.p.Methods.Find(x.ctx, x.c.server(call.Head.Host), call.Service, call.Method)
+	m, err := x.p.Methods.Find(x.ctx, x.p.server(x.c.listener, x.c.address(), call.Head.Host), call.Service, call.Method)
 	if err != nil {
 		return err
 	}
 	x.method = m
 	return nil
-}
-
-// server is the destination as a source of descriptors.
-func (c *conn) server(authority string) protobuf.Server {
-	return protobuf.Server{
-		Key:       string(c.Direction) + " " + c.address(),
-		Authority: authority,
-		Dial: func(ctx context.Context) (net.Conn, error) {
-			return c.dial(ctx)
-		},
-	}
 }
 
 // stepHead runs steps over the head of a half whose messages come one by one.

@@ -38,10 +38,9 @@ type conn struct {
 	exchanges atomic.Int64 // in flight
 	quietAt   atomic.Int64 // when the last one ended, in Unix nanoseconds
 
-	mu       sync.Mutex // guards what follows
-	clients  []*http.ClientConn
-	calls    *callConn // for gRPC calls whose messages a route reads
-	releases []func()  // of the loop detection
+	mu      sync.Mutex // guards what follows
+	clients []*http.ClientConn
+	calls   *callConn // for gRPC calls whose messages a route reads
 }
 
 // open describes a connection that was just accepted. With an error the conn is
@@ -72,9 +71,9 @@ func (p *Proxy) open(l *Listener, nc net.Conn) (*conn, error) {
 }
 
 // acceptFailed tells that a listener could not accept, and goes on.
-func (p *Proxy) acceptFailed(l *Listener) func(error) {
-	return func(err error) {
-		p.Log.Warn("accept failed", "listener", l.Name, "error", err)
+func (p *Proxy) acceptFailed(l *Listener) func(error, time.Duration) {
+	return func(err error, wait time.Duration) {
+		p.Log.Error("accept failed", "listener", l.Name, "error", err, "wait", wait.String())
 	}
 }
 
@@ -95,18 +94,11 @@ func (c *conn) locate() error {
 	if c.listener.Dial != nil {
 		return nil // another network's addresses say nothing about ours
 	}
-	loop, release := c.p.pairs.Accepted(c.Peer, destination)
-	c.releases = append(c.releases, release)
-	if loop || c.p.own.IsOwn(destination) {
-		return errLoop
+	if c.p.own.IsOwn(destination) || c.p.dialer.IsOutgoing(c.Peer, destination) {
+		return &Error{Origin: OriginSluice, Reason: "loop", Err: intercept.ErrLoop}
 	}
 	return nil
 }
-
-// errLoop is a connection that Sluice made and that came back to it, or one
-// that was made to its port directly.
-var errLoop = &Error{Origin: OriginSluice, Reason: "loop",
-	Err: errors.New("a connection of Sluice's own came back: its uid, gid or mark does not bypass the redirect, or someone connected to Sluice's port directly")}
 
 // address is where the upstream is dialled.
 func (c *conn) address() string {
@@ -131,24 +123,17 @@ func (c *conn) port() uint16 {
 
 // dial makes a connection to the upstream.
 func (c *conn) dial(ctx context.Context) (*net.TCPConn, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.p.ConnectTimeout)
+	return c.p.dial(ctx, c.listener, c.address())
+}
+
+// dial connects to what is behind a listener.
+func (p *Proxy) dial(ctx context.Context, l *Listener, address string) (*net.TCPConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.ConnectTimeout)
 	defer cancel()
-	if c.listener.Dial != nil {
-		return c.listener.Dial(ctx, c.address())
+	if l.Dial != nil {
+		return l.Dial(ctx, address)
 	}
-	up, err := c.p.dialer.Dial(ctx, c.address())
-	if err != nil || c.Upstream != "" {
-		return up, err
-	}
-	loop, release := c.p.pairs.Dialled(addrPort(up.LocalAddr()), c.Destination)
-	c.mu.Lock()
-	c.releases = append(c.releases, release)
-	c.mu.Unlock()
-	if loop {
-		up.Close()
-		return nil, errLoop
-	}
-	return up, nil
+	return p.dialer.Dial(ctx, address)
 }
 
 // refuse ends a connection that takes no lane, with a reset.
@@ -174,12 +159,9 @@ func (c *conn) end(err error) {
 		c.tcp.Close()
 		c.race.close()
 		c.mu.Lock()
-		clients, calls, releases := c.clients, c.calls, c.releases
-		c.clients, c.calls, c.releases = nil, nil, nil
+		clients, calls := c.clients, c.calls
+		c.clients, c.calls = nil, nil
 		c.mu.Unlock()
-		for _, release := range releases {
-			release()
-		}
 		for _, client := range clients {
 			client.Close()
 		}

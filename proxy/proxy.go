@@ -98,7 +98,6 @@ type Proxy struct {
 	Config
 	dialer   *intercept.Dialer
 	own      *intercept.Own
-	pairs    intercept.Pairs
 	breakers *resilience.Group
 	ids      idSource
 
@@ -152,6 +151,19 @@ func New(cfg Config) (*Proxy, error) {
 	p.http1 = p.newFront(HTTP1)
 	p.http2 = p.newFront(HTTP2)
 	return p, nil
+}
+
+// Listen opens a TCP listener on address, [host]:port; without a host on IPv4 and
+// IPv6. A transparent one takes what TPROXY sends, which needs CAP_NET_ADMIN.
+func Listen(ctx context.Context, address string, transparent bool) (net.Listener, error) {
+	return intercept.Listen(ctx, address, intercept.Options{Transparent: transparent})
+}
+
+// CheckMark tries whether this process may set Config.Mark, which needs
+// CAP_NET_ADMIN.
+func CheckMark(mark uint32) error {
+	d := intercept.Dialer{Mark: mark}
+	return d.CheckMark()
 }
 
 // Drain asks every connection to end: HTTP/1 answers carry Connection: close,
