@@ -42,6 +42,8 @@ type Watcher struct {
 	patience time.Duration // the longest wait for that
 	poll     time.Duration // between looks at the directory
 
+	empty time.Time // when the directory was first seen without any rule; zero if it has some
+
 	seen   string       // the signature when it was last read
 	loaded []rules.File // what was last compiled; nil if that is to be done anew
 	failed string       // the last error reported, "" after a load
