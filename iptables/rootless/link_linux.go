@@ -2,8 +2,13 @@ package rootless
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -54,6 +59,44 @@ func routeEverything(index int, addr netip.Addr) error {
 		return fmt.Errorf("add default route from %s: %w", addr, err)
 	}
 	return nil
+}
+
+// localRouteBudget is the longest wait for the kernel's work queue.
+const localRouteBudget = 5 * time.Second
+
+// awaitLocalRoute waits until packets to addr are delivered. The kernel accepts
+// an IPv6 address at once, but inserts its local route from a work queue
+// (addrconf_dad_work), duplicate detection or not: on a busy machine the
+// command's first packets got no answer.
+func awaitLocalRoute(addr netip.Addr) error {
+	want := hex.EncodeToString(addr.AsSlice())
+	for deadline := time.Now().Add(localRouteBudget); ; time.Sleep(time.Millisecond) {
+		routes, err := os.ReadFile("/proc/net/ipv6_route")
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(routes)) {
+			if isLocalRoute(line, want) {
+				return nil
+			}
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("no local route of %s after %s", addr, localRouteBudget)
+		}
+	}
+}
+
+// rtfLocal marks a route to an address of this machine, linux/ipv6_route.h.
+const rtfLocal = 0x80000000
+
+// isLocalRoute reads a line of /proc/net/ipv6_route, as isIPv6Default does.
+func isLocalRoute(line, destination string) bool {
+	field := strings.Fields(line)
+	if len(field) != 10 || field[0] != destination || field[1] != "80" {
+		return false
+	}
+	flags, err := strconv.ParseUint(field[8], 16, 32)
+	return err == nil && flags&rtfLocal != 0
 }
 
 // addressMessage is a struct ifaddrmsg and its attributes, rtnetlink(7).

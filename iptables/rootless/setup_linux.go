@@ -51,7 +51,10 @@ func setUp(s *setup) (_ []namedSocket, err error) {
 			if !s.IPv6 {
 				return nil
 			}
-			return routeEverything(link, insideV6)
+			if err := routeEverything(link, insideV6); err != nil {
+				return err
+			}
+			return awaitLocalRoute(insideV6)
 		}},
 		{"open low ports to the command", openLowPorts},
 		{stepRedirect, func() error { return redirect(plan(s.HostPorts)) }},

@@ -206,8 +206,9 @@ func TestJobControl(t *testing.T) {
 			// A script's shell does not take the terminal back by itself.
 			term.typeIn(t, "sh -c '\"$BIN\" driver \"$ARG\"; echo \"code $?\"; read line; echo \"after: $line\"'\n")
 			term.waitFor(t, "prompt> ")
-			term.typeIn(t, "sleep 100\n")
-			time.Sleep(50 * time.Millisecond)
+			// The quotes keep the echo of what is typed from being waited for.
+			term.typeIn(t, "sh -c \"echo run''ning; exec sleep 100\"\n")
+			term.waitFor(t, "running")
 			term.typeIn(t, "\x1a")
 			if got := term.waitFor(t, "Stopped"); strings.Contains(got, "no job control") {
 				t.Errorf("got %q", got)
