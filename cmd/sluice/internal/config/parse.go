@@ -257,3 +257,24 @@ func (t *fileText) checkPorts(c Config) {
 		}
 	}
 }
+
+// NewExplicit is the reverse proxy of the three texts, written as in the file;
+// an empty direction means inbound.
+func NewExplicit(listen, upstream, direction string) (Explicit, error) {
+	e := Explicit{Direction: rules.Direction(direction)}
+	var err error
+	if e.Listen, err = parseAddress(listen); err != nil {
+		return e, fmt.Errorf("listen: %w", err)
+	}
+	if e.Upstream, err = parseUpstream(upstream); err != nil {
+		return e, fmt.Errorf("upstream: %w", err)
+	}
+	switch e.Direction {
+	case "":
+		e.Direction = rules.Inbound
+	case rules.Inbound, rules.Outbound:
+	default:
+		return e, fmt.Errorf("direction: %q is neither inbound nor outbound", direction)
+	}
+	return e, nil
+}
