@@ -52,7 +52,7 @@ func (e *editor) message(m *message, body []byte, before, after codec.Value, dep
 func fieldsOf(v codec.Value) (map[string]any, error) {
 	fields, ok := v.(map[string]any)
 	if !ok {
-		return nil, inexpressible(a(value.TypeName(v)) + " in place of a message")
+		return nil, inexpressible(withArticle(value.TypeName(v)) + " in place of a message")
 	}
 	return fields, nil
 }
@@ -332,7 +332,7 @@ func (f *field) wrap(body []byte) []byte {
 func (p *plan) list(f *field, before []any, after codec.Value) error {
 	elements, ok := after.([]any)
 	if !ok {
-		return inexpressible(a(value.TypeName(after)) + " in a repeated field")
+		return inexpressible(withArticle(value.TypeName(after)) + " in a repeated field")
 	}
 	if f.message != nil {
 		return p.messages(f, before, elements)

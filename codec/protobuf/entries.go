@@ -16,7 +16,7 @@ import (
 func (p *plan) mapEntries(f *field, before map[string]any, after codec.Value) error {
 	entries, ok := after.(map[string]any)
 	if !ok {
-		return inexpressible(a(value.TypeName(after)) + " in a map")
+		return inexpressible(withArticle(value.TypeName(after)) + " in a map")
 	}
 	p.scan()
 	places := p.places[f]

@@ -274,14 +274,14 @@ func (f *field) typeName() string {
 }
 
 func (f *field) mismatch(v codec.Value) error {
-	return inexpressible(fmt.Sprintf("%s in a field of type %s", a(value.TypeName(v)), f.typeName()))
+	return inexpressible(fmt.Sprintf("%s in a field of type %s", withArticle(value.TypeName(v)), f.typeName()))
 }
 
 func (f *field) outOfRange() error {
 	return inexpressible("a number out of the range of " + f.kind.String())
 }
 
-func a(noun string) string {
+func withArticle(noun string) string {
 	switch {
 	case noun == "null":
 		return noun

@@ -89,14 +89,14 @@ func member(name string) func(map[string]any) codec.Value {
 
 func structToFields(v codec.Value) (map[string]any, error) {
 	if _, ok := v.(map[string]any); !ok {
-		return nil, inexpressible(a(value.TypeName(v)) + " in a google.protobuf.Struct")
+		return nil, inexpressible(withArticle(value.TypeName(v)) + " in a google.protobuf.Struct")
 	}
 	return map[string]any{"fields": v}, nil
 }
 
 func listToFields(v codec.Value) (map[string]any, error) {
 	if _, ok := v.([]any); !ok {
-		return nil, inexpressible(a(value.TypeName(v)) + " in a google.protobuf.ListValue")
+		return nil, inexpressible(withArticle(value.TypeName(v)) + " in a google.protobuf.ListValue")
 	}
 	return map[string]any{"values": v}, nil
 }
@@ -156,7 +156,7 @@ func timestampToFields(v codec.Value) (map[string]any, error) {
 		}
 		return map[string]any{"seconds": int(t.Unix()), "nanos": t.Nanosecond()}, nil
 	}
-	return nil, inexpressible(a(value.TypeName(v)) + " in a google.protobuf.Timestamp")
+	return nil, inexpressible(withArticle(value.TypeName(v)) + " in a google.protobuf.Timestamp")
 }
 
 func durationFromFields(fields map[string]any) codec.Value {
@@ -183,7 +183,7 @@ func durationToFields(v codec.Value) (map[string]any, error) {
 		}
 		return nil, inexpressible(`a string that is no duration in seconds, such as "1.5s"`)
 	}
-	return nil, inexpressible(a(value.TypeName(v)) + " in a google.protobuf.Duration")
+	return nil, inexpressible(withArticle(value.TypeName(v)) + " in a google.protobuf.Duration")
 }
 
 func parseDuration(s string) (map[string]any, bool) {
@@ -253,7 +253,7 @@ func maskToFields(v codec.Value) (map[string]any, error) {
 		}
 		return map[string]any{"paths": paths}, nil
 	}
-	return nil, inexpressible(a(value.TypeName(v)) + " in a google.protobuf.FieldMask")
+	return nil, inexpressible(withArticle(value.TypeName(v)) + " in a google.protobuf.FieldMask")
 }
 
 func toCamel(snake string) string {
@@ -315,7 +315,7 @@ func anyFromFields(d *decoder, m *message, fields map[string]any, depth int) cod
 func editAny(e *editor, m *message, body []byte, before, after codec.Value, depth int) ([]byte, error) {
 	object, ok := after.(map[string]any)
 	if !ok {
-		return nil, inexpressible(a(value.TypeName(after)) + " in a google.protobuf.Any")
+		return nil, inexpressible(withArticle(value.TypeName(after)) + " in a google.protobuf.Any")
 	}
 	was, err := newDecoder(len(body), math.MaxInt).fields(m, body, 0, 0)
 	if err != nil {

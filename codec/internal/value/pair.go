@@ -18,8 +18,19 @@ type Pairer struct {
 // Pair returns for each element of after the index of its element of before,
 // or -1 for a new one. Elements pair by identity (scalars: type and spelling),
 // then by equal value, then, if the length is unchanged, by position; no
-// element of before is used twice.
+// element of before is used twice. Of equal arrays nothing has moved, even if
+// equal elements did.
 func (p *Pairer) Pair(before, after []any) []int {
+	pairs := p.pair(before, after)
+	if len(before) == len(after) && !InPlace(pairs, len(before)) && p.Equal(before, after) {
+		for i := range pairs {
+			pairs[i] = i
+		}
+	}
+	return pairs
+}
+
+func (p *Pairer) pair(before, after []any) []int {
 	pairs := make([]int, len(after))
 	low, high := 0, 0
 	for low < len(before) && low < len(after) && Same(before[low], after[low]) {
