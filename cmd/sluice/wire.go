@@ -6,6 +6,10 @@ import "github.com/spf13/cobra"
 func addCommands(root *cobra.Command) {
 	root.AddCommand(
 		newCheckCmd(),
+		newTapCmd(),
+		newStatusCmd(),
+		newRoutesCmd(),
+		newBreakersCmd(),
 		newVersionCmd(),
 		newIptablesCmd(),
 		newExecCmd(),
