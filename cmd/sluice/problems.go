@@ -20,12 +20,12 @@ import (
 func writeProblems(w io.Writer, problems []rules.Problem) error {
 	var b strings.Builder
 	for _, p := range problems {
-		fmt.Fprintf(&b, "%s:%d:%d: ", p.File, p.Line, p.Column)
+		fmt.Fprintf(&b, "%s:%d:%d: ", printable(p.File), p.Line, p.Column)
 		if p.Severity == rules.Warning {
 			b.WriteString("warning: ")
 		}
 		if p.Path != "" {
-			b.WriteString(p.Path + ": ")
+			b.WriteString(printable(p.Path) + ": ")
 		}
 		fmt.Fprintf(&b, "%s  [%s]\n", printable(p.Message), p.Code)
 		if p.Source == "" {

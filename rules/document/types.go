@@ -95,9 +95,13 @@ func (n *Node) what() string {
 func Parsed[T any](hint string, parse func(string) (T, error)) Type[T] {
 	text := String()
 	return Type[T]{text.Shape, func(n *Node) (T, bool) {
+		var none T
+		if n.Kind == Scalar && n.tag != "!!str" {
+			n.Report(CodeWrongType, hint, "a text is needed, not %s", n.what())
+			return none, false
+		}
 		s, ok := text.Read(n)
 		if !ok {
-			var none T
 			return none, false
 		}
 		v, err := parse(s)

@@ -109,7 +109,7 @@ func TestNewExplicit(t *testing.T) {
 	if want := (Explicit{Address{Port: 80}, "orders:8080", rules.Inbound}); err != nil || got != want {
 		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
-	for _, bad := range [][3]string{{"80", "a:1", ""}, {":80", "a", ""}, {":80", "a:1", "in"}} {
+	for _, bad := range [][3]string{{"80", "a:1", ""}, {"off", "a:1", ""}, {":80", "a", ""}, {":80", "a:1", "in"}} {
 		if _, err := NewExplicit(bad[0], bad[1], bad[2]); err == nil {
 			t.Errorf("%q was taken", bad)
 		}

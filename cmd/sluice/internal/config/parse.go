@@ -119,7 +119,7 @@ func listenersTable() document.Table[listenersText] {
 func explicitTable() document.Table[explicitText] {
 	type e = explicitText
 	return document.Table[e]{
-		document.Required(document.Key("listen", address(), func(t *e) *document.Value[Address] { return &t.listen },
+		document.Required(document.Key("listen", document.Parsed("such as 127.0.0.1:8080", parseListen), func(t *e) *document.Value[Address] { return &t.listen },
 			"The address to listen on.")),
 		document.Required(document.Key("upstream", document.Parsed("such as 127.0.0.1:9000 or orders:8080", parseUpstream), func(t *e) *text { return &t.upstream },
 			"The host:port that every connection is for.")),
@@ -161,6 +161,15 @@ func parseAddress(s string) (Address, error) {
 		return Address{}, errors.New("port 0 is not possible")
 	}
 	return Address{ap.Addr(), ap.Port()}, nil
+}
+
+// parseListen takes [ADDR]:PORT alone.
+func parseListen(s string) (Address, error) {
+	a, err := parseAddress(s)
+	if err == nil && a.Port == 0 {
+		err = fmt.Errorf("%q is no address to listen on", s)
+	}
+	return a, err
 }
 
 func parsePort(s string) (uint16, error) {
@@ -263,7 +272,7 @@ func (t *fileText) checkPorts(c Config) {
 func NewExplicit(listen, upstream, direction string) (Explicit, error) {
 	e := Explicit{Direction: rules.Direction(direction)}
 	var err error
-	if e.Listen, err = parseAddress(listen); err != nil {
+	if e.Listen, err = parseListen(listen); err != nil {
 		return e, fmt.Errorf("listen: %w", err)
 	}
 	if e.Upstream, err = parseUpstream(upstream); err != nil {
