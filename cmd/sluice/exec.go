@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-proxy/sluice/iptables/rootless"
+	"github.com/sluice-proxy/sluice/proxy"
 )
 
 // execOptions is the command line of exec.
@@ -18,6 +19,7 @@ type execOptions struct {
 	publish   []publication
 	hostPorts []uint16
 	argv      []string
+	observers []proxy.Observer // beside the usual ones
 }
 
 func newExecCmd() *cobra.Command {
@@ -81,9 +83,13 @@ func runExec(ctx context.Context, o execOptions) error {
 	}
 	defer ns.Close()
 
+	s, err := newExecSidecar(ns, o, ports)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	served := make(chan struct{})
-	go keepServing(ctx, cancel, served, func() error { return serveExec(ctx, ns, o, ports) })
+	go keepServing(ctx, cancel, served, func() error { return s.serve(ctx, nil) })
 	rootless.LetGoOfStdio()
 	code, err := ns.Run(ctx)
 	cancel(nil)

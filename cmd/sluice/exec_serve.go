@@ -3,47 +3,69 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
+	"log/slog"
 	"net"
 	"net/netip"
-	"sync"
-	"time"
+	"os"
+	"strconv"
 
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/config"
 	"github.com/sluice-proxy/sluice/iptables/rootless"
+	"github.com/sluice-proxy/sluice/proxy"
+	"github.com/sluice-proxy/sluice/rules"
 )
 
-// serveExec serves the namespace's outbound connections and the published
-// ports until ctx ends, and closes all listeners. Every connection goes, as it
-// is, to where it was going.
-func serveExec(ctx context.Context, ns *rootless.Namespace, _ execOptions, ports []published) error {
-	var wg sync.WaitGroup
-	serve := func(l net.Listener, dial func(context.Context, *net.TCPConn) (*net.TCPConn, error)) {
-		stop := context.AfterFunc(ctx, func() { l.Close() })
-		wg.Go(func() {
-			defer stop()
-			passEach(ctx, l, &wg, dial)
-		})
+// newExecSidecar makes the sidecar of one command: its outbound connections
+// come from the namespace, its published ports from the host. There is no TCP
+// admin port, only a socket, so that two at once do not collide.
+func newExecSidecar(ns *rootless.Namespace, o execOptions, ports []published) (*sidecar, error) {
+	cfg := config.Default()
+	cfg.Rules = o.rules
+	cfg.Listeners = config.Listeners{}
+	cfg.Admin = config.Admin{Socket: ownSocket()}
+	cfg.Health = config.Address{}
+	cfg.Log.Exchanges = config.ExchangesOff
+	cfg.Drain = 0 // when the command has ended, nobody is left to wait for
+	s, err := newSidecar(cfg, sidecarOptions{
+		Listeners: execListeners(ns, ports),
+		Stderr:    os.Stderr,
+		Level:     slog.LevelWarn,
+		Command:   o.argv,
+		Observers: o.observers,
+	})
+	var exit *exitError
+	if err != nil && !errors.As(err, &exit) {
+		return nil, execFailure(err)
 	}
-	for _, l := range ns.Outbound() {
-		serve(l, func(ctx context.Context, conn *net.TCPConn) (*net.TCPConn, error) { return dialOutside(ctx, ns, conn) })
-	}
-	for _, p := range ports {
-		serve(p.listener, func(ctx context.Context, _ *net.TCPConn) (*net.TCPConn, error) {
-			return dialPublished(ctx, ns, p.inner)
-		})
-	}
-	wg.Wait()
-	return nil
+	return s, err
 }
 
-// dialOutside connects to where conn, made inside, was going. A host port is
-// that same address, seen from outside.
-func dialOutside(ctx context.Context, ns *rootless.Namespace, conn *net.TCPConn) (*net.TCPConn, error) {
-	to, err := ns.Destination(conn)
-	if err != nil {
-		return nil, err
+func execListeners(ns *rootless.Namespace, ports []published) []proxy.Listener {
+	var listeners []proxy.Listener
+	for _, l := range ns.Outbound() {
+		listeners = append(listeners, proxy.Listener{
+			Name: "outbound", Net: l, Direction: rules.Outbound, Destination: ns.Destination, Dial: dialOutside,
+		})
 	}
-	up, err := new(net.Dialer).DialContext(ctx, "tcp", to.String())
+	for _, p := range ports {
+		inner := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), p.inner)
+		listeners = append(listeners, proxy.Listener{
+			Name: p.listener.Addr().String(), Net: p.listener, Direction: rules.Inbound,
+			Destination: func(*net.TCPConn) (netip.AddrPort, error) { return inner, nil },
+			Dial: func(ctx context.Context, _ string) (*net.TCPConn, error) {
+				return dialPublished(ctx, ns, p.inner)
+			},
+		})
+	}
+	return listeners
+}
+
+// dialOutside connects to where a connection of the command was going. A host
+// port is that same address, seen from outside.
+func dialOutside(ctx context.Context, address string) (*net.TCPConn, error) {
+	var dialer net.Dialer
+	dialer.SetMultipathTCP(false) // splice needs plain TCP
+	up, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
@@ -63,38 +85,13 @@ func dialPublished(ctx context.Context, ns *rootless.Namespace, port uint16) (*n
 	return nil, err
 }
 
-// passEach accepts until l is closed.
-func passEach(ctx context.Context, l net.Listener, wg *sync.WaitGroup, dial func(context.Context, *net.TCPConn) (*net.TCPConn, error)) {
-	for {
-		conn, err := l.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
+// ownSocket is a free path for the admin socket of this process, in the first
+// directory that can be used; empty if there is none.
+func ownSocket() string {
+	for _, dir := range socketDirs() {
+		if usableDir(dir) {
+			return dir + "/" + strconv.Itoa(os.Getpid()) + ".sock"
 		}
-		if err != nil {
-			select { // out of file descriptors: others may end
-			case <-time.After(10 * time.Millisecond):
-				continue
-			case <-ctx.Done():
-				return
-			}
-		}
-		wg.Go(func() { pass(ctx, conn.(*net.TCPConn), dial) })
 	}
-}
-
-// pass joins conn with its upstream. A dial that fails becomes a reset.
-func pass(ctx context.Context, conn *net.TCPConn, dial func(context.Context, *net.TCPConn) (*net.TCPConn, error)) {
-	defer conn.Close()
-	up, err := dial(ctx, conn)
-	if err != nil {
-		_ = conn.SetLinger(0)
-		return
-	}
-	defer up.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close(); up.Close() })()
-	var back sync.WaitGroup
-	back.Go(func() { _, _ = io.Copy(conn, up); _ = conn.CloseWrite() })
-	_, _ = io.Copy(up, conn)
-	_ = up.CloseWrite()
-	back.Wait()
+	return ""
 }
