@@ -1,3 +1,5 @@
+// Package resilience keeps circuit breakers by name, on gobreaker's two-step
+// breaker: ask before the work, tell afterwards.
 package resilience
 
 import (
@@ -9,8 +11,7 @@ import (
 )
 
 // maxBreakers bounds a group: a breaker belongs to a route and a destination,
-// and a caller can choose destinations. The one that was not asked for the
-// longest time goes first.
+// and callers choose destinations.
 const maxBreakers = 10_000
 
 // Change is a change of a breaker's state.
@@ -24,59 +25,111 @@ type Change struct {
 // Group keeps breakers by name. Make one with [NewGroup].
 type Group struct {
 	onChange func(Change)
+	limit    int
 
-	mu       sync.Mutex // guards breakers
+	mu       sync.RWMutex // guards breakers; taken before any Breaker.mu
 	breakers map[string]*Breaker
-
-	noteMu sync.Mutex // guards notes; the innermost lock
-	notes  notes
-
-	delivery sync.Mutex // held while changes are told, so that they are told in order
 }
 
-// notes are what gobreaker's callbacks leave behind for deliver.
-type notes struct {
-	changes []Change
-	counts  map[*Breaker]Counts
-}
-
-// NewGroup returns an empty group. onChange is told of every change, in order
-// and outside all locks of gobreaker; it must not block for long.
+// NewGroup returns an empty group. onChange, which may be nil, is told of every
+// change, of one breaker in order and outside all locks, by the goroutine that
+// asked or told the breaker; it should not block.
 func NewGroup(onChange func(Change)) *Group {
-	return &Group{
-		onChange: onChange,
-		breakers: make(map[string]*Breaker),
-		notes:    notes{counts: make(map[*Breaker]Counts)},
-	}
+	return &Group{onChange: onChange, limit: maxBreakers, breakers: make(map[string]*Breaker)}
 }
 
 // Get returns the breaker of that name. One that exists keeps its state if its
 // Spec is the same, whatever the other settings, which a reload has compiled
-// anew; else it starts closed.
+// anew; else it starts anew with s, but stays open if it is forced open. When
+// the group is full, those not asked for longest go first, closed ones before
+// open ones; they work on for who holds them. Forced ones stay.
 func (g *Group) Get(name string, s Settings) *Breaker {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if b, ok := g.breakers[name]; ok && b.settings.Spec == s.Spec {
-		return b
+	now := time.Now()
+	g.mu.RLock()
+	b := g.breakers[name]
+	g.mu.RUnlock()
+	if b == nil {
+		b = g.add(name, s, now)
 	}
-	if len(g.breakers) >= maxBreakers {
-		g.evict()
+	b.used.Store(now.UnixNano())
+	b.mu.Lock()
+	same := b.settings.Spec == s.Spec
+	if !same {
+		before := b.state()
+		b.settings = s.withDefaults()
+		b.begin()
+		if after := b.state(); before != after {
+			b.note(before, after, Counts{})
+		}
 	}
-	b := newBreaker(g, name, s.withDefaults())
-	b.used.Store(time.Now().UnixNano())
-	g.breakers[name] = b
+	b.mu.Unlock()
+	if !same {
+		b.tell()
+	}
 	return b
 }
 
-func (g *Group) evict() {
-	oldest := ""
-	var used int64
-	for name, b := range g.breakers {
-		if u := b.used.Load(); oldest == "" || u < used {
-			oldest, used = name, u
-		}
+// add returns the breaker of that name, new unless another call was faster.
+func (g *Group) add(name string, s Settings, now time.Time) *Breaker {
+	g.mu.Lock()
+	b, exists := g.breakers[name]
+	if exists {
+		g.mu.Unlock()
+		return b
 	}
-	delete(g.breakers, oldest)
+	var evicted []*Breaker
+	if len(g.breakers) >= g.limit {
+		evicted = g.evict()
+	}
+	b = &Breaker{name: name, group: g, settings: s.withDefaults(), since: now}
+	b.begin()
+	g.breakers[name] = b
+	g.mu.Unlock()
+	for _, b := range evicted {
+		b.tell()
+	}
+	return b
+}
+
+// evict makes room for a sixteenth of the limit, so that the walk over all
+// breakers is paid once for many new ones. Whoever was not closed is seen to
+// close: nobody would tell of it again.
+func (g *Group) evict() []*Breaker {
+	type idle struct {
+		b    *Breaker
+		open bool
+		used int64
+	}
+	var all []idle
+	for _, b := range g.breakers {
+		b.mu.Lock()
+		if state := b.state(); state != ForcedOpen {
+			all = append(all, idle{b, state != Closed, b.used.Load()})
+		}
+		b.mu.Unlock()
+	}
+	slices.SortFunc(all, func(x, y idle) int {
+		if x.open != y.open {
+			if y.open {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(x.used, y.used)
+	})
+	var evicted []*Breaker
+	for _, idle := range all[:min(len(all), g.limit/16+1)] {
+		b := idle.b
+		delete(g.breakers, b.name)
+		b.mu.Lock()
+		if state := b.state(); state != Closed {
+			b.begin()
+			b.note(state, Closed, Counts{})
+		}
+		b.mu.Unlock()
+		evicted = append(evicted, b)
+	}
+	return evicted
 }
 
 // Snapshot is a breaker at one instant.
@@ -84,112 +137,78 @@ type Snapshot struct {
 	Name       string
 	State      State
 	Counts     Counts
-	Since      time.Time
+	Since      time.Time     // when it came into State
 	RetryAfter time.Duration // of an open one
+	Spec       string
 }
 
 // List returns all breakers by name.
 func (g *Group) List() []Snapshot {
-	g.mu.Lock()
-	all := make([]*Breaker, 0, len(g.breakers))
-	for _, b := range g.breakers {
-		all = append(all, b)
-	}
-	g.mu.Unlock()
+	all := g.all()
 	list := make([]Snapshot, 0, len(all))
 	for _, b := range all {
 		list = append(list, b.snapshot())
+		b.tell()
 	}
-	g.deliver()
 	slices.SortFunc(list, func(a, b Snapshot) int { return cmp.Compare(a.Name, b.Name) })
 	return list
 }
 
+func (g *Group) all() []*Breaker {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	all := make([]*Breaker, 0, len(g.breakers))
+	for _, b := range g.breakers {
+		all = append(all, b)
+	}
+	return all
+}
+
 func (b *Breaker) snapshot() Snapshot {
 	b.mu.Lock()
-	two, forced := b.two, b.forced
-	b.mu.Unlock()
-	s := Snapshot{Name: b.name, State: stateOf(two.State()), Counts: countsOf(two.Counts())}
-	if forced {
-		s.State = ForcedOpen
-	}
-	if s.State == Open {
-		s.RetryAfter = b.retryAfter(time.Now())
-	}
-	b.group.deliver()
-	b.mu.Lock()
 	defer b.mu.Unlock()
-	s.Since = b.since
-	return s
+	state := b.state() // before the counts: it rolls the window
+	return Snapshot{
+		Name: b.name, State: state, Counts: countsOf(b.two.Counts()),
+		Since: b.since, RetryAfter: b.retryAfter(state), Spec: b.settings.Spec,
+	}
 }
 
 // Set does what a person asks of a breaker: "open" keeps it open until it is
-// closed or reset; "close" and "reset" close it with fresh counts.
+// closed or reset; "close" and "reset" both close it now, with fresh counts and
+// no longer forced. Permits that are out become void.
 func (g *Group) Set(name, action string) error {
-	g.mu.Lock()
+	g.mu.RLock()
 	b, ok := g.breakers[name]
-	g.mu.Unlock()
+	g.mu.RUnlock()
 	if !ok {
 		return fmt.Errorf("no breaker %q: a breaker exists once its route was used", name)
 	}
-	before := b.snapshot().State
-	after := Closed
-	b.mu.Lock()
-	switch action {
-	case "open":
-		b.forced, after = true, ForcedOpen
-	case "close", "reset":
-		b.forced = false
-		b.two = b.fresh() // permits of the old one settle into nothing
-	default:
-		b.mu.Unlock()
+	if action != "open" && action != "close" && action != "reset" {
 		return fmt.Errorf("unknown action %q: open, close or reset", action)
 	}
-	b.mu.Unlock()
-	if before != after {
-		g.changed(b, before, after)
-		g.deliver()
-	}
+	b.force(action == "open")
+	b.tell()
 	return nil
 }
 
-// changed notes a change. It may run under gobreaker's lock.
-func (g *Group) changed(b *Breaker, from, to State) {
-	now := time.Now()
-	g.note(func(n *notes) {
-		n.changes = append(n.changes, Change{Name: b.name, From: from, To: to, At: now, Counts: n.counts[b]})
-		delete(n.counts, b)
-	})
+func (b *Breaker) force(open bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.since = now
-	if to == Open {
-		b.opened = now
+	before := b.state()
+	b.forced = open
+	b.begin()
+	if after := b.state(); after != before {
+		b.note(before, after, Counts{})
 	}
 }
 
-func (g *Group) note(f func(*notes)) {
-	g.noteMu.Lock()
-	defer g.noteMu.Unlock()
-	f(&g.notes)
-}
-
-// deliver tells what was noted. It is called after every step that may change a
-// state, without any lock.
-func (g *Group) deliver() {
-	g.noteMu.Lock()
-	none := len(g.notes.changes) == 0
-	g.noteMu.Unlock()
-	if none {
-		return
-	}
-	g.delivery.Lock()
-	defer g.delivery.Unlock()
-	g.noteMu.Lock()
-	changes := g.notes.changes
-	g.notes.changes = nil
-	g.noteMu.Unlock()
-	for _, c := range changes {
-		g.onChange(c)
+// Close stops the deadlines of all probes. The group must not be used
+// afterwards.
+func (g *Group) Close() {
+	for _, b := range g.all() {
+		b.mu.Lock()
+		b.void()
+		b.mu.Unlock()
 	}
 }
