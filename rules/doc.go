@@ -8,6 +8,10 @@
 // [Breaker] says what counts as a failure and when to open. [Live] holds the
 // set in force and its generation.
 //
+// What a file may say is written down once, as the tables of fields.go; package
+// document reads by them. view.go makes of heads and outcomes what programs
+// see, edit.go writes back what they changed.
+//
 // Nothing here does input or output or looks at a clock: the same rules and
 // the same message give the same answer, so that the offline test of a rule is
 // what production does. The caller brings the instant, the bytes and the

@@ -62,6 +62,9 @@ func compileProgram(t text, s sees) *program {
 			}
 		}
 		for _, p := range problems {
+			if p.Hint == "" && t.At.InFlow() {
+				p.Hint = "inside { } a program with commas, braces or brackets needs quotes"
+			}
 			t.At.ReportAt(p.Offset, p.End, p.Code, p.Hint, "%s", p.Message)
 		}
 		return nil

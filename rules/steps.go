@@ -26,7 +26,7 @@ type step struct {
 type Needs struct {
 	Body      bool // some step or condition reads the message: read and decode it
 	HeadWaits bool // a head step or its when names $body: a stream's head waits for the first message
-	Edits     bool // some jq step may change the message
+	Edits     bool // some jq step may change the message; without Body, it replaces a message that it does not read
 }
 
 // Needs returns what the steps need. The zero Needs of nil Steps: nothing.

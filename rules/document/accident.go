@@ -93,6 +93,10 @@ func (n *Node) Cut() (string, bool) {
 	return rest, true
 }
 
+// InFlow reports whether n is a plain text inside {} or [], where a comma or a
+// bracket ends it.
+func (n *Node) InFlow() bool { return n.flow && n.Kind == Scalar && n.style == 0 }
+
 // ReportCut adds the jq-yaml problem of a program that YAML cut short.
 func (n *Node) ReportCut() { n.mangled() }
 
