@@ -58,7 +58,7 @@ type Config struct {
 	Mark           uint32        // SO_MARK of upstream sockets; 0: none
 	ConnectTimeout time.Duration // 5 s
 	HeadTimeout    time.Duration // for a head or any other first word once it began; 10 s
-	IdleDrain      time.Duration // how long a connection may idle while draining; 1 s
+	IdleDrain      time.Duration // how long a connection may idle while draining, and then nobody come; 1 s
 	Capture        codec.Bytes   // kept of each body for observers; 16 KiB; negative: nothing
 }
 
@@ -111,8 +111,10 @@ type Proxy struct {
 	http2  *httpFront // replaced when draining begins: the old one says GOAWAY
 	fronts []*httpFront
 	conns  map[*conn]struct{}
-	idle   chan struct{} // closed when conns becomes empty while draining
 	closed bool
+
+	idle       chan struct{} // made by Drain, closed when it may return
+	quietSince time.Time     // when the last connection ended
 
 	wait sync.WaitGroup // every goroutine that the proxy started
 }
@@ -168,8 +170,8 @@ func CheckMark(mark uint32) error {
 
 // Drain asks every connection to end: HTTP/1 answers carry Connection: close,
 // HTTP/2 says a graceful GOAWAY, idle connections are closed. Listeners stay
-// open and go on accepting. It returns when no connection is left or with
-// ctx's error. Call [Proxy.Close] afterwards.
+// open and go on accepting. It returns when no connection has been open for
+// IdleDrain, or with ctx's error. Call [Proxy.Close] afterwards.
 func (p *Proxy) Drain(ctx context.Context) error {
 	p.mu.Lock()
 	if p.idle == nil {
@@ -177,11 +179,9 @@ func (p *Proxy) Drain(ctx context.Context) error {
 		old := p.http2
 		p.http2 = p.newFront(HTTP2)
 		p.draining.Store(true)
-		p.wait.Go(func() { old.sayGoAway() })
-		p.wait.Go(p.closeIdleConns)
-		if len(p.conns) == 0 {
-			close(p.idle)
-		}
+		p.quietSince = time.Now()
+		p.wait.Go(old.sayGoAway)
+		p.wait.Go(p.emptyOut)
 	}
 	idle := p.idle
 	p.mu.Unlock()
@@ -196,15 +196,18 @@ func (p *Proxy) Drain(ctx context.Context) error {
 // Draining reports whether [Proxy.Drain] was called.
 func (p *Proxy) Draining() bool { return p.draining.Load() }
 
-// closeIdleConns ends connections without an exchange while draining. A
-// connection has to idle for IdleDrain first: closing at once would race with a
-// request on its way.
-func (p *Proxy) closeIdleConns() {
+// emptyOut ends connections without an exchange while draining, and tells when
+// none has been open for IdleDrain. A connection has to idle that long first:
+// closing at once would race with a request on its way, and a caller whose
+// every answer says Connection: close has no connection open in between.
+func (p *Proxy) emptyOut() {
 	tick := time.NewTicker(p.IdleDrain / 4)
 	defer tick.Stop()
 	for range tick.C {
 		p.mu.Lock()
-		if p.closed {
+		empty := len(p.conns) == 0 && time.Since(p.quietSince) >= p.IdleDrain
+		if p.closed || empty {
+			close(p.idle)
 			p.mu.Unlock()
 			return
 		}
@@ -259,13 +262,7 @@ func (p *Proxy) remove(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.conns, c)
-	if len(p.conns) == 0 && p.idle != nil {
-		select {
-		case <-p.idle:
-		default:
-			close(p.idle)
-		}
-	}
+	p.quietSince = time.Now()
 }
 
 // front returns the HTTP server for connections of protocol that begin now, nil
