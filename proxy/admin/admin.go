@@ -240,6 +240,13 @@ func (s *Server) shutdown() {
 	s.release()
 }
 
+// Close gives back what [New] opened and made, for a Server that is not
+// served. After Serve it does nothing.
+func (s *Server) Close() error {
+	s.release()
+	return nil
+}
+
 // release gives back what New took, as far as it came.
 func (s *Server) release() {
 	if s.tcpAt != nil {

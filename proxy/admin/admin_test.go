@@ -337,7 +337,7 @@ func TestAStaleSocketIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	s.release()
+	s.Close()
 	if _, err := os.Stat(path); err != nil {
 		t.Errorf("another's socket was removed: %v", err)
 	}
@@ -385,7 +385,7 @@ func TestAConfiguredTokenFileStays(t *testing.T) {
 	if !s.token.allows(r) {
 		t.Error("the token is refused")
 	}
-	s.release()
+	s.Close()
 	if _, err := os.Stat(file); err != nil {
 		t.Error(err)
 	}

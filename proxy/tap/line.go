@@ -81,7 +81,7 @@ type shown struct {
 	Sent, Received int64
 	Live           bool
 	Generation     uint64
-	Routes         any
+	Routes         int
 	Problems       []struct {
 		File, Code, Message, Severity string
 		Line, Column                  int
@@ -153,7 +153,7 @@ func (p painter) exchange(e *shown) []string {
 			parts = append(parts, p.paint(yellow, safe(s.Step+" "+s.Result)))
 		}
 	}
-	if e.Answered != "" {
+	if e.Answered != "" && e.Status != 0 {
 		parts = append(parts, p.paint(yellow, "answered by "+safe(e.Answered)))
 	}
 	if e.Breaker != "" && e.Answered != "" && e.Answered != "reject" {
@@ -215,7 +215,7 @@ func (p painter) breaker(e *shown) []string {
 
 func (p painter) reload(e *shown) []string {
 	if e.Live {
-		return []string{"rules", p.paint(green, fmt.Sprintf("generation %d live", e.Generation)), fmt.Sprintf("%v routes", e.Routes)}
+		return []string{"rules", p.paint(green, fmt.Sprintf("generation %d live", e.Generation)), routes(e.Routes)}
 	}
 	parts := []string{"rules", p.paint(red, "refused"), fmt.Sprintf("generation %d stays", e.Generation)}
 	for _, problem := range e.Problems {
@@ -224,6 +224,13 @@ func (p painter) reload(e *shown) []string {
 		}
 	}
 	return append(parts, safe(e.errorText()))
+}
+
+func routes(n int) string {
+	if n == 1 {
+		return "1 route"
+	}
+	return fmt.Sprintf("%d routes", n)
 }
 
 func (p painter) failed(f failureText) string {

@@ -18,7 +18,7 @@ const (
 	KeyGRPC        = "grpc" // service/method
 	KeyStatus      = "status"
 	KeyGRPCStatus  = "grpc_status"
-	KeyDuration    = "duration"
+	KeyDuration    = "duration_ms"
 	KeyAnswered    = "answered"
 	KeyBreaker     = "breaker"
 	KeyFrom        = "from"

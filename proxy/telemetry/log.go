@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/rules"
@@ -71,7 +72,7 @@ func (l *Log) exchange(e *proxy.Record) {
 	attrs := append(make([]slog.Attr, 0, 20),
 		slog.String(KeyExchange, e.ID), slog.String(KeyDirection, string(q.Direction)), slog.String(KeyProtocol, string(e.Protocol)),
 		slog.String(KeyMethod, q.Head.Method), slog.String(KeyHost, q.Head.Host), slog.String(KeyPath, q.Head.Path),
-		slog.Int(KeyStatus, e.Status), slog.Duration(KeyDuration, e.Duration), slog.Any(KeyPeer, q.Peer),
+		slog.Int(KeyStatus, e.Status), slog.Float64(KeyDuration, millis(e.Duration)), slog.Any(KeyPeer, q.Peer),
 	)
 	attrs = appendIf(attrs, KeyGRPCStatus, string(e.GRPCStatus))
 	attrs = appendIf(attrs, KeyRoute, e.Route)
@@ -111,7 +112,7 @@ func (l *Log) conn(e *proxy.ConnClosed) {
 	} else {
 		attrs = appendIf(attrs, KeyDestination, e.Upstream)
 	}
-	attrs = append(attrs, slog.Duration(KeyDuration, e.Duration))
+	attrs = append(attrs, slog.Float64(KeyDuration, millis(e.Duration)))
 	l.log.LogAttrs(context.Background(), level, "conn", appendFailure(attrs, e.Error)...)
 }
 
@@ -141,6 +142,9 @@ func (l *Log) reload(e *proxy.Reload) {
 	}
 	l.log.LogAttrs(context.Background(), slog.LevelError, "rules refused", attrs...)
 }
+
+// millis is d in milliseconds, to the microsecond, as in the tap.
+func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // worst is the first error, else the first warning.
 func worst(problems []rules.Problem) *rules.Problem {
