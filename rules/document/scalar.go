@@ -135,10 +135,7 @@ func (w *walker) flow(text string, offset int, quote rune) place {
 			w.nextText()
 			w.column = leading(string(w.current))
 		case quote == '"' && w.current[w.column] == '\\':
-			if w.column+1 >= len(w.current) { // the line goes on below
-				w.line++
-				w.load()
-				w.column = leading(string(w.current))
+			if w.continued() {
 				continue
 			}
 			w.column += escapeLength(w.current[w.column+1])
@@ -149,7 +146,22 @@ func (w *walker) flow(text string, offset int, quote rune) place {
 		}
 		i += size
 	}
+	if quote == '"' && w.column < len(w.current) && w.current[w.column] == '\\' {
+		w.continued()
+	}
 	return w.place()
+}
+
+// continued moves behind a backslash that ends its line, and answers false if
+// the one at w does not.
+func (w *walker) continued() bool {
+	if w.column+1 < len(w.current) {
+		return false
+	}
+	w.line++
+	w.load()
+	w.column = leading(string(w.current))
+	return true
 }
 
 // blank reports whether the rest of the line is white.
