@@ -200,8 +200,12 @@ func (s *Server) Addr() net.Addr {
 func (s *Server) Serve(ctx context.Context) error {
 	var wg sync.WaitGroup
 	errs := make(chan error, 2)
+	// Whoever follows the tap sees a clean end.
+	following, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
 	serve := func(server *http.Server, l net.Listener) {
 		defer wg.Done()
+		server.BaseContext = func(net.Listener) context.Context { return following }
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			errs <- fmt.Errorf("admin: %w", err)
 		}
@@ -219,6 +223,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-errs:
 	}
+	end()
 	s.shutdown()
 	wg.Wait()
 	return err

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -404,12 +405,16 @@ func TestServeEndsThoughATapIsFollowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	fmt.Fprint(conn, "GET /tap?follow HTTP/1.1\r\nHost: x\r\n\r\n")
 	conn.SetDeadline(time.Now().Add(10 * time.Second))
-	if _, err := conn.Read(make([]byte, 10)); err != nil {
+	fmt.Fprint(conn, "GET /tap?follow HTTP/1.1\r\nHost: x\r\n\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
 		t.Fatal(err)
 	}
 	cancel()
+	if _, err := io.ReadAll(resp.Body); err != nil {
+		t.Errorf("the follower got %v, want a clean end", err)
+	}
 	if err := <-done; err != nil {
 		t.Error(err)
 	}

@@ -31,8 +31,8 @@
 //	 "after": {"headers": {..}, "body": {..}, "format": "json", "size": 98}}
 //
 // Header names are lower case, repeats are joined by ", ", set-cookie is always
-// an array. The format says how to read body: json, grpc and the other names of
-// codecs mean a decoded message; text a string; base64 the bytes. A body that
+// an array. The format says how to read body: json, protobuf and other names
+// of codecs mean a decoded message; text a string; base64 the bytes. A body that
 // was not kept whole has "truncated": true. Of gRPC that no rule looked at, a
 // body of several messages is in "messages" instead. What is empty or does not
 // apply is left out, but for the keys shown above "breaker".
