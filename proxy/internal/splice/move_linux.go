@@ -153,19 +153,21 @@ func watch(c *net.TCPConn) error {
 	}
 	var failed error
 	err = raw.Read(func(fd uintptr) bool {
-		var b [1]byte
-		_, err := ignoreEINTR(func() (int, error) {
-			n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-			return n, err
-		})
-		if err != nil && err != unix.EAGAIN {
-			failed = err
-			return true
-		}
-		return false
+		failed = socketError(int(fd))
+		return failed != nil
 	})
 	if failed != nil {
 		return failed
+	}
+	return err
+}
+
+// socketError is what reached the socket since it was asked last. Reading would
+// not tell: after the end of file it goes on to say just that.
+func socketError(fd int) error {
+	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err == nil && n != 0 {
+		err = unix.Errno(n)
 	}
 	return err
 }

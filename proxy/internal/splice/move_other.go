@@ -24,13 +24,12 @@ func watch(c *net.TCPConn) error {
 	}
 	var failed error
 	err = raw.Read(func(fd uintptr) bool {
-		var b [1]byte
-		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK)
-		if err != nil && err != syscall.EAGAIN && err != syscall.EINTR {
-			failed = err
-			return true
+		n, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_ERROR)
+		if err == nil && n != 0 {
+			err = syscall.Errno(n)
 		}
-		return false
+		failed = err
+		return failed != nil
 	})
 	if failed != nil {
 		return failed
