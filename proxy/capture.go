@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"sync"
 
 	"github.com/sluice-proxy/sluice/codec"
@@ -37,10 +38,13 @@ func (c *capture) payload() Payload {
 	return Payload{Bytes: c.head[:len(c.head):len(c.head)], Size: c.size}
 }
 
-// payloadOf shows at most max bytes of data.
+// payloadOf shows at most max bytes of data. A part of it is a copy, so that the
+// observers who keep it do not keep the whole.
 func payloadOf(data []byte, max codec.Bytes, c codec.Codec) Payload {
-	n := min(len(data), int(max))
-	return Payload{Bytes: data[:n:n], Size: int64(len(data)), Codec: c}
+	if len(data) <= int(max) {
+		return Payload{Bytes: data, Size: int64(len(data)), Codec: c}
+	}
+	return Payload{Bytes: bytes.Clone(data[:max]), Size: int64(len(data)), Codec: c}
 }
 
 // observed describes the body for the record: as received and, if a rule

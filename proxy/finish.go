@@ -43,6 +43,9 @@ func (x *exchange) finish(err error) {
 	if err != nil {
 		x.explain(err)
 		if !abort && !x.began {
+			if x.record.Answered == "" {
+				x.record.Answered = answeredError
+			}
 			x.answerWith(err) // answer.go
 		}
 	}
@@ -72,7 +75,6 @@ func (x *exchange) explain(err error) {
 	case errors.As(err, &open):
 		x.record.Answered = answeredBreaker
 	default:
-		x.record.Answered = answeredError
 		x.record.Error = asError(err)
 		if x.record.Error.Route == "" && x.route != nil {
 			x.record.Error.Route = x.route.Name()

@@ -63,17 +63,32 @@ func (c *conn) dialUpstream() {
 	if decided {
 		return
 	}
-	buf := make([]byte, 4<<10)
-	n, err := up.Read(buf)
-	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
-		return // the caller spoke first
-	}
+	greeting, err := firstWord(up)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.greeting = buf[:n]
+	r.greeting = greeting
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return // the caller spoke first
+	}
+	if err == nil && detect.SettingsFrame(greeting) == detect.Yes {
+		return // an HTTP/2 server may say its settings first; its caller has to speak too
+	}
 	if !r.decided {
 		r.decided, r.upFirst = true, true
 		c.tcp.SetReadDeadline(time.Unix(1, 0)) // wakes sniff
+	}
+}
+
+// firstWord reads what the upstream says before its caller has said anything.
+// Bytes that may become an HTTP/2 server's settings are completed.
+func firstWord(up *net.TCPConn) ([]byte, error) {
+	buf := make([]byte, 4<<10)
+	for n := 0; ; {
+		m, err := up.Read(buf[n:])
+		n += m
+		if err != nil || detect.SettingsFrame(buf[:n]) != detect.Maybe {
+			return buf[:n], err
+		}
 	}
 }
 

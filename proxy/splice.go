@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"errors"
+
 	"github.com/sluice-proxy/sluice/proxy/internal/intercept"
 	"github.com/sluice-proxy/sluice/proxy/internal/splice"
 )
@@ -19,5 +21,19 @@ func (c *conn) splice(protocol Protocol) {
 	c.pipe = splice.New(c.tcp, up, splice.Options{FirstAtoB: c.first, FirstBtoA: greeting})
 	c.race.enter(LaneSplice, c.pipe)
 	c.first = nil
-	c.end(c.pipe.Run())
+	c.end(spliceEnd(c.pipe.Run()))
+}
+
+// spliceEnd is how a joined pair ended. What the peers did to each other, a
+// reset above all, is theirs; it was mirrored.
+func spliceEnd(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, splice.ErrClosed):
+		return &Error{Origin: OriginSluice, Reason: "closed"}
+	case errors.Is(err, splice.ErrHalfClosed):
+		return &Error{Origin: OriginSluice, Reason: "half_closed", Err: err}
+	}
+	return &Error{Origin: OriginCaller, Reason: intercept.Classify(err), Err: err}
 }

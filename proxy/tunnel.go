@@ -112,7 +112,7 @@ func (x *exchange) pass() error {
 	c.pipe = splice.New(c.tcp, t.up, splice.Options{FirstAtoB: said, FirstBtoA: replied})
 	c.race.enter(LaneSplice, c.pipe)
 	err = c.pipe.Run()
-	c.end(err)
+	c.end(spliceEnd(err))
 	return nil
 }
 

@@ -127,9 +127,13 @@ func (s *sidecar) loadRules() error {
 }
 
 func (s *sidecar) reloaded(r watch.Result) {
-	s.all.Observe(&proxy.Reload{
-		At: time.Now(), Generation: r.Generation, Hash: r.Hash, Routes: r.Routes, Problems: r.Problems, Err: r.Err, Live: r.Err == nil,
-	})
+	event := &proxy.Reload{
+		At: time.Now(), Generation: r.Generation, Hash: r.Hash, Routes: r.Routes, Problems: r.Problems, Live: r.Err == nil,
+	}
+	if !errors.Is(r.Err, watch.ErrProblems) {
+		event.Err = r.Err
+	}
+	s.all.Observe(event)
 }
 
 func (s *sidecar) openAdmin() (err error) {
@@ -230,6 +234,9 @@ func (s *sidecar) close() {
 		for _, l := range s.options.Listeners {
 			l.Net.Close()
 		}
+	}
+	if s.admin != nil {
+		s.admin.Close()
 	}
 	if s.health != nil {
 		s.health.Close()
