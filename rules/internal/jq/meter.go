@@ -78,9 +78,16 @@ func (m *meter) text(n int) error {
 	return m.charge(n/16 + 1)
 }
 
-func (m *meter) fail(which Budget) {
+// pay is charge for code that goes on until it can stop: it reports whether
+// the run goes on.
+func (m *meter) pay(n int) bool { return m.charge(n) == nil }
+
+func (m *meter) fail(which Budget) { m.end(&BudgetError{which}) }
+
+// end ends the run with err, which the program cannot catch.
+func (m *meter) end(err error) {
 	if m.over == nil {
-		m.over = &BudgetError{which}
+		m.over = err
 	}
 	m.left, m.lookAt = 0, 0
 }
@@ -99,7 +106,7 @@ func (m *meter) look() {
 		return
 	}
 	if err := m.parent.Err(); err != nil {
-		m.over, m.left, m.lookAt = err, 0, 0
+		m.end(err)
 		return
 	}
 	m.lookAt = max(m.left-stride, -1)

@@ -16,15 +16,20 @@ type Program struct {
 	variables []string
 	uses      map[string]bool
 	reads     reading
-	idle      chan *machine // machines that wait for a run
+	natives   map[string]bool
+	regexps   map[regexKey]*regex
+	texts     map[string]bool // its string literals
+	idle      chan *machine   // machines that wait for a run
 }
 
 // machine is what one run at a time needs: gojq's code, whose functions are
 // bound to the machine, and the state of the run.
 type machine struct {
 	meter
-	code *gojq.Code
-	now  time.Time
+	program *Program
+	code    *gojq.Code
+	now     time.Time
+	regexps map[regexKey]*regex // not known when the program was compiled
 }
 
 func (p *Program) machine() (*machine, error) {
@@ -83,7 +88,10 @@ func (p *Program) Run(ctx context.Context, input any, values []any, limits Limit
 			return p.runtimeError(err)
 		}
 		if err := m.result(v); err != nil {
-			return err
+			if m.over != nil {
+				return m.over
+			}
+			return p.runtimeError(err)
 		}
 		if err := emit(v); err != nil {
 			return err

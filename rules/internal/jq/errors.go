@@ -1,0 +1,121 @@
+package jq
+
+import (
+	"errors"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/itchyny/gojq"
+)
+
+// failure is an error that a program can catch.
+type failure struct {
+	what   string // without any value
+	v      any    // at fault
+	valued bool   // v means something
+}
+
+func (e *failure) Error() string {
+	if !e.valued {
+		return e.what
+	}
+	return e.what + ": " + describe(e.v)
+}
+
+// failType is the failure of what on a value of the wrong type.
+func failType(what string, v any) error {
+	return &failure{what: what + " cannot be applied to", v: v, valued: true}
+}
+
+// failBinary is the failure of an operator.
+func failBinary(what string, l, r any) error {
+	return &failure{what: "cannot " + what + ": " + describe(l) + " and", v: r, valued: true}
+}
+
+// describe is a value's type and preview, in the form of gojq's errors.
+func describe(v any) string {
+	if v == nil {
+		return "null"
+	}
+	return typeOf(v) + " (" + preview(v) + ")"
+}
+
+// typeOf is gojq.TypeOf that does not panic on what only this package makes.
+func typeOf(v any) string {
+	switch v.(type) {
+	case *owner, *matches, *builder:
+		return "internal"
+	}
+	return gojq.TypeOf(v)
+}
+
+// maxPreview is the longest preview, in bytes.
+const maxPreview = 32
+
+// preview is the beginning of v as JSON, at a cost that does not depend on how
+// big v is.
+func preview(v any) string {
+	switch v := v.(type) {
+	case string:
+		return gojq.Preview(v[:min(len(v), 2*maxPreview)])
+	case []any:
+		return "[... " + plural(len(v), "element") + "]"
+	case map[string]any:
+		return "{... " + plural(len(v), "member") + "}"
+	case *owner, *matches, *builder:
+		return ""
+	}
+	return gojq.Preview(v)
+}
+
+func plural(n int, noun string) string {
+	s := gojq.Preview(n) + " " + noun
+	if n != 1 {
+		s += "s"
+	}
+	return s
+}
+
+// runtimeError is err as callers see it. Values are cut out of its message and
+// kept short.
+func (p *Program) runtimeError(err error) error {
+	var own *failure
+	if errors.As(err, &own) {
+		e := &RuntimeError{Msg: own.what}
+		if i := strings.Index(own.what, " ("); i >= 0 { // failBinary
+			e.Msg = own.what[:i]
+		}
+		if own.valued {
+			e.Preview = truncate(preview(own.v), maxPreview)
+		}
+		return e
+	}
+	var raised gojq.ValueError
+	if errors.As(err, &raised) {
+		if s, ok := raised.Value().(string); ok {
+			if p.texts[s] { // the rule's own words
+				return &RuntimeError{Msg: truncate(s, 256)}
+			}
+		}
+		return &RuntimeError{Msg: "error", Preview: truncate(preview(raised.Value()), maxPreview)}
+	}
+	msg := err.Error()
+	cut := len(msg)
+	for _, sign := range []string{"(", " cannot be applied to "} {
+		if i := strings.Index(msg, sign); i >= 0 && i < cut {
+			cut = i
+		}
+	}
+	return &RuntimeError{Msg: strings.TrimSpace(truncate(msg[:cut], 128)), Preview: truncate(msg[cut:], maxPreview)}
+}
+
+// truncate cuts s to at most n bytes, between characters.
+func truncate(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
