@@ -67,6 +67,9 @@ func (x *exchange) answerFor(err error) *answer {
 			} else {
 				a.code = "RESOURCE_EXHAUSTED"
 			}
+		case rules.ReasonAmbiguous:
+			a.message = "the path can be read in two ways"
+			a.status, a.code = http.StatusBadRequest, "INVALID_ARGUMENT"
 		case rules.ReasonDecode, rules.ReasonFormat, rules.ReasonEncoding, rules.ReasonNoSchema:
 			a.message = "the message cannot be read for its rule"
 			if request {
