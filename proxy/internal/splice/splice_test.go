@@ -222,11 +222,8 @@ func TestBytesBeforeAResetArrive(t *testing.T) {
 	var wait sync.WaitGroup
 	wait.Go(func() {
 		r.server.Write(body)
-		for r.pipe.Stats().BtoA < int64(len(body)) {
-			runtime.Gosched() // until the pipe has them all; the rig's deadline ends it
-			if r.pipe.closed.Load() {
-				return
-			}
+		for begun := time.Now(); r.pipe.Stats().BtoA < int64(len(body)) && time.Since(begun) < 10*time.Second; {
+			runtime.Gosched() // until the pipe has passed them all
 		}
 		reset(r.server)
 	})
@@ -309,7 +306,7 @@ func TestSlowReaderHoldsTheSender(t *testing.T) {
 		r.caller.CloseWrite()
 	})
 	defer wait.Wait()
-	for r.pipe.Stats().AtoB < 1<<20 { // buffers have begun to fill
+	for begun := time.Now(); r.pipe.Stats().AtoB < 1<<20 && time.Since(begun) < 10*time.Second; { // buffers begin to fill
 		runtime.Gosched()
 	}
 	if n, err := io.Copy(io.Discard, r.server); n != size || err != nil {
