@@ -45,6 +45,7 @@ func (x *exchange) answerFor(err error) *answer {
 		reject *rejection
 		open   *breakerOpen
 		step   *rules.StepError
+		lost   *lostCall
 		e      *Error
 	)
 	switch {
@@ -79,6 +80,9 @@ func (x *exchange) answerFor(err error) *answer {
 				}
 			}
 		}
+	case errors.As(err, &lost):
+		a.fromError(lost.err)
+		a.code = lost.code
 	case errors.As(err, &e):
 		a.fromError(e)
 	default:
@@ -98,8 +102,11 @@ func (a *answer) fromError(e *Error) {
 		}
 	case OriginCaller:
 		a.status, a.code, a.message = http.StatusBadRequest, "INVALID_ARGUMENT", "the request is not well formed"
-		if e.Reason == "too_many_fields" {
+		switch e.Reason {
+		case "too_many_fields":
 			a.status, a.code, a.message = http.StatusRequestHeaderFieldsTooLarge, "RESOURCE_EXHAUSTED", "too many header fields"
+		case "line_too_long":
+			a.status, a.code, a.message = http.StatusRequestURITooLong, "RESOURCE_EXHAUSTED", "the request line is too long"
 		}
 	default:
 		a.status, a.message = http.StatusInternalServerError, "internal error"

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/rules"
@@ -31,8 +32,9 @@ type body struct {
 	edited   []byte // with its content coding; valid if isEdited
 	isEdited bool
 
-	seen   *capture // of what passes unread
-	judged *capture // the same, for a breaker whose failure reads the body; nil if none does
+	asked  atomic.Bool // net/http has been asked for the body, and answers an Expect then
+	seen   *capture    // of what passes unread
+	judged *capture    // the same, for a breaker whose failure reads the body; nil if none does
 }
 
 // readRequest reads and decodes the request's body if a step needs it.
@@ -103,6 +105,7 @@ func (b *body) load(limit int64) error {
 	if b.size > limit {
 		return nil
 	}
+	b.asked.Store(true)
 	raw, err := io.ReadAll(io.LimitReader(b.stream, limit+1))
 	b.raw = raw
 	if err != nil {
@@ -184,8 +187,11 @@ func (b *body) outgoing() (io.ReadCloser, int64) {
 		return http.NoBody, b.size
 	}
 	b.seen = newCapture(int(b.x.p.Capture))
-	return &passing{stream: b.stream, before: b.raw, seen: b.seen, judged: b.judged}, b.size
+	return &passing{body: b, before: b.raw}, b.size
 }
+
+// continued reports whether a caller that expects 100 Continue has it already.
+func (b *body) continued() bool { return b.asked.Load() }
 
 // bytesBody is a body at hand. Closing it closes the stream it was read from.
 type bytesBody struct {
@@ -197,24 +203,21 @@ func (b *bytesBody) Close() error { return b.stream.Close() }
 
 // passing is a body on its way through: what was read before, then the rest.
 type passing struct {
-	stream io.ReadCloser
+	body   *body
 	before []byte
-	seen   *capture
-	judged *capture // may be nil
-	atEOF  func()   // called once when the stream ends well; may be nil
+	atEOF  func() // called once when the stream ends well; may be nil
 }
 
-func (p *passing) Read(b []byte) (int, error) {
+func (p *passing) Read(b []byte) (n int, err error) {
 	if len(p.before) > 0 {
-		n := copy(b, p.before)
+		n = copy(b, p.before)
 		p.before = p.before[n:]
-		p.seen.add(b[:n])
-		p.judged.add(b[:n])
-		return n, nil
+	} else {
+		p.body.asked.Store(true)
+		n, err = p.body.stream.Read(b)
 	}
-	n, err := p.stream.Read(b)
-	p.seen.add(b[:n])
-	p.judged.add(b[:n])
+	p.body.seen.add(b[:n])
+	p.body.judged.add(b[:n])
 	if err == io.EOF && p.atEOF != nil {
 		p.atEOF()
 		p.atEOF = nil
@@ -222,4 +225,4 @@ func (p *passing) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (p *passing) Close() error { return p.stream.Close() }
+func (p *passing) Close() error { return p.body.stream.Close() }

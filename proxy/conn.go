@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -35,11 +34,14 @@ type conn struct {
 	ends  sync.Once     // guards the end of the connection
 	done  chan struct{} // closed at its end
 
+	users     atomic.Int64 // the connection itself until its end, and each exchange in flight
 	exchanges atomic.Int64 // in flight
-	quietAt   atomic.Int64 // when the last one ended, in Unix nanoseconds
+	quietAt   atomic.Int64 // when it last spoke or an exchange ended, in Unix nanoseconds
+
+	callerEnded atomic.Bool // an HTTP/1 caller has ended its side
 
 	mu      sync.Mutex // guards what follows
-	clients []*http.ClientConn
+	clients []*client
 	calls   *callConn // for gRPC calls whose messages a route reads
 }
 
@@ -59,6 +61,7 @@ func (p *Proxy) open(l *Listener, nc net.Conn) (*conn, error) {
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.Peer = addrPort(nc.RemoteAddr())
 	c.quietAt.Store(c.Opened.UnixNano())
+	c.users.Store(1)
 	c.race.init()
 	if !p.add(c) {
 		return c, &Error{Origin: OriginSluice, Reason: "closed"}
@@ -123,6 +126,11 @@ func (c *conn) port() uint16 {
 
 // dial makes a connection to the upstream.
 func (c *conn) dial(ctx context.Context) (*net.TCPConn, error) {
+	if c.listener.Transparent {
+		ctx, cancel := context.WithTimeout(ctx, c.p.ConnectTimeout)
+		defer cancel()
+		return c.p.dialer.DialFrom(ctx, c.address(), c.Peer.Addr())
+	}
 	return c.p.dial(ctx, c.listener, c.address())
 }
 
@@ -139,26 +147,34 @@ func (p *Proxy) dial(ctx context.Context, l *Listener, address string) (*net.TCP
 // refuse ends a connection that takes no lane, with a reset.
 func (c *conn) refuse(err error) {
 	c.lane = LaneNone
-	c.abort()
+	c.abort(err)
 	c.end(err)
 }
 
-// abort resets the caller's connection; whoever carries it will end it.
-func (c *conn) abort() {
-	c.cancel(errAborted)
+// abort resets the caller's connection because of cause; whoever carries it
+// will end it.
+func (c *conn) abort(cause error) {
+	c.cancel(cause)
 	intercept.Reset(c.tcp)
 	if pipe := c.race.pipe(); pipe != nil {
 		pipe.Close()
 	}
 }
 
+// hangUp closes the caller's connection, which is idle, without a reset.
+func (c *conn) hangUp() {
+	c.cancel(errEnded)
+	c.tcp.Close()
+}
+
 // end closes both sides and tells the observers, once.
 func (c *conn) end(err error) {
 	c.ends.Do(func() {
-		c.cancel(errAborted)
+		c.cancel(errEnded)
 		c.tcp.Close()
 		c.race.close()
 		c.mu.Lock()
+		close(c.done)
 		clients, calls := c.clients, c.calls
 		c.clients, c.calls = nil, nil
 		c.mu.Unlock()
@@ -168,7 +184,6 @@ func (c *conn) end(err error) {
 		if calls != nil {
 			calls.close()
 		}
-		c.p.remove(c)
 		closed := &ConnClosed{
 			Conn: c.Conn, Protocol: c.protocol, Lane: c.lane, SNI: c.sni, ALPN: c.alpn,
 			Duration: time.Since(c.Opened),
@@ -179,20 +194,33 @@ func (c *conn) end(err error) {
 			closed.Sent, closed.Received = stats.AtoB, stats.BtoA
 		}
 		c.p.Observer.Observe(closed)
-		close(c.done)
+		c.release()
 	})
 }
 
-// idleFor returns how long the connection has had no exchange, zero if it has
-// one or is not in the exchange lane.
+// release takes back one use of the connection. Its last one makes the proxy
+// forget it.
+func (c *conn) release() {
+	if c.users.Add(-1) == 0 {
+		c.p.remove(c)
+	}
+}
+
+// idleFor returns how long the connection has been silent without an exchange:
+// between two of them, or before its first word. It is zero for a connection
+// that has an exchange or is spliced.
 func (c *conn) idleFor() time.Duration {
-	if c.exchanges.Load() > 0 || c.race.laneOf() != LaneExchange {
+	if c.exchanges.Load() > 0 || c.race.laneOf() == LaneSplice {
 		return 0
 	}
 	return time.Since(time.Unix(0, c.quietAt.Load()))
 }
 
-var errAborted = errors.New("connection aborted")
+// spoke notes that the caller said something.
+func (c *conn) spoke() { c.quietAt.Store(time.Now().UnixNano()) }
+
+// errEnded is the cause of a connection's context at its ordinary end.
+var errEnded = errors.New("connection ended")
 
 func addrPort(a net.Addr) netip.AddrPort {
 	if tcp, ok := a.(*net.TCPAddr); ok {

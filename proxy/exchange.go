@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/grpc/metadata"
-
 	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/codec/protobuf"
 	"github.com/sluice-proxy/sluice/proxy/internal/resilience"
@@ -52,12 +50,14 @@ type exchange struct {
 // The rest of an exchange that is read message by message: call.go.
 type callState struct {
 	readByMessage bool
+	told          bool // the caller was sent a status after messages
 	gate          *gate
+	joined        callJoin
+	calls         *callConn   // whose connection the call took, nil if none yet
+	watch         callWatch   // what grpc-go shows of the upstream's half
 	schemaErr     error       // why method is nil
 	lastMessage   codec.Value // from the upstream, for a breaker whose failure reads it
-	callErr       error       // how the call ended, for finish
-	compression   string      // the upstream's grpc-encoding
-	responseMD    metadata.MD // the upstream's head as grpc-go gave it
+	callErr       error       // how the call ended; valid once joined
 
 	mu     sync.Mutex // guards stream and, between the two directions, record.Error
 	stream streamRules
@@ -67,13 +67,15 @@ type callState struct {
 type half struct {
 	in, out  *rules.Head // as received; to be sent
 	body     body
-	messages int // that passed one by one
+	trailers rules.Fields // guarded by exchange.mu: the request may be read longer than the exchange lasts
+	messages int          // that passed one by one
 }
 
 // begin opens the exchange: its id, its instant, and the rule set that all of
 // it will see.
 func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	c := r.Context().Value(connKey{}).(*conn)
+	c.users.Add(1)
 	c.exchanges.Add(1)
 	now := time.Now()
 	x := &exchange{p: p, c: c, w: w, r: r, set: p.Rules.Load()}

@@ -18,9 +18,12 @@ const (
 	answeredError    = "error"
 )
 
-// guarded runs the exchange and turns a panic into its error: one message must
-// not take the process with it.
-func (x *exchange) guarded() (err error) {
+// guarded runs the exchange.
+func (x *exchange) guarded() error { return x.guard(x.run) }
+
+// guard turns a panic of run into its error: one message must not take the
+// process with it.
+func (x *exchange) guard(run func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			if v == http.ErrAbortHandler {
@@ -30,7 +33,7 @@ func (x *exchange) guarded() (err error) {
 			err = &Error{Origin: OriginSluice, Reason: string(rules.ReasonPanic)}
 		}
 	}()
-	return x.run()
+	return run()
 }
 
 // finish ends the exchange. It is the only place that classifies errors,
@@ -39,6 +42,7 @@ func (x *exchange) guarded() (err error) {
 // connection.
 func (x *exchange) finish(err error) {
 	defer x.c.quiet()
+	defer x.closeTunnel()
 	abort := x.abortOf(err)
 	if err != nil {
 		x.explain(err)
@@ -57,7 +61,7 @@ func (x *exchange) finish(err error) {
 		if x.c.protocol == HTTP1 {
 			// A clean end would be a lie, and in HTTP/1.0 or a body without a length
 			// the only other thing net/http can do.
-			x.c.abort()
+			x.c.abort(err)
 		}
 		panic(http.ErrAbortHandler)
 	}
@@ -115,7 +119,9 @@ func (x *exchange) complete() {
 	if x.request.in != nil {
 		r.Request.Body, r.Request.Sent = x.request.body.observed(x.request.in.Fields.Get)
 		r.Request.Edited = x.request.body.isEdited
-		r.Request.Trailers = endToEnd(x.r.Trailer)
+		x.mu.Lock()
+		r.Request.Trailers = x.request.trailers
+		x.mu.Unlock()
 	}
 	if x.response.in != nil {
 		r.Response.Body, r.Response.Sent = x.response.body.observed(x.response.in.Fields.Get)

@@ -43,7 +43,7 @@ func (p *Proxy) serveConn(l *Listener, nc net.Conn) {
 	}
 	p.wait.Go(c.dialUpstream) // sniff.go: at accept, so that a server may speak first
 	switch c.sniff() {
-	case detect.HTTP1:
+	case detect.HTTP1, detect.TooLong:
 		p.serveHTTP(c, HTTP1) // front.go: net/http reads requests and calls ServeHTTP
 	case detect.HTTP2:
 		p.serveHTTP(c, HTTP2)
@@ -52,7 +52,7 @@ func (p *Proxy) serveConn(l *Listener, nc net.Conn) {
 	case detect.Raw:
 		c.splice(Raw)
 	default: // nothing that could be told apart within HeadTimeout
-		c.refuse(&Error{Origin: OriginCaller, Reason: "head_timeout"})
+		c.refuse(c.untold())
 	}
 }
 

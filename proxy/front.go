@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"time"
 
 	"github.com/sluice-proxy/sluice/codec"
 )
@@ -140,10 +139,23 @@ func (f *frontConn) Read(b []byte) (int, error) {
 	}
 	f.mu.Unlock()
 	n, err := f.TCPConn.Read(b)
-	if err != nil && isReset(err) {
+	switch {
+	case err == nil:
+		f.conn.spoke()
+	case err == io.EOF:
+		f.conn.callerEnds()
+	case isReset(err):
 		f.conn.cancel(&Error{Origin: OriginCaller, Reason: "reset", Err: err})
 	}
 	return n, err
+}
+
+// unread returns what was read to tell the connection apart and net/http has
+// not asked for yet. Nothing reads f any more.
+func (f *frontConn) unread() []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.first
 }
 
 // connKey finds the conn in a request's context, the only way that net/http
@@ -161,6 +173,7 @@ func (c *conn) failure() error {
 
 // quiet notes that an exchange ended.
 func (c *conn) quiet() {
-	c.quietAt.Store(time.Now().UnixNano())
+	c.spoke()
 	c.exchanges.Add(-1)
+	c.release()
 }

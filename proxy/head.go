@@ -78,11 +78,16 @@ func header(fields rules.Fields, madeUp ...string) http.Header {
 }
 
 // target is the URL that makes net/http write the request target of head as it
-// stands. authority only fills a field that net/http wants; it is not sent.
-func target(head *rules.Head, absolute bool, authority string) *url.URL {
+// stands: the one of r unless a rule changed it. authority only fills a field
+// that net/http wants; it is not sent.
+func target(head, in *rules.Head, r *http.Request, authority string) *url.URL {
 	u := &url.URL{Scheme: "http", Host: authority, RawQuery: head.Query}
+	if head.Query == in.Query {
+		u.ForceQuery = strings.Contains(r.RequestURI, "?")
+	}
 	switch {
-	case absolute:
+	case r.URL.IsAbs() && r.URL.Opaque == "":
+		u.Scheme = r.URL.Scheme
 		u.Opaque = "//" + head.Host + head.Path // written with the scheme in front
 	case strings.HasPrefix(head.Path, "//"):
 		// Opaque would be taken for an absolute form.
@@ -106,9 +111,14 @@ const (
 	callConnect          // Connect
 )
 
-func callKindOf(r *http.Request) callKind {
+// mediaType is the content type without its parameters.
+func mediaType(r *http.Request) string {
 	media, _, _ := strings.Cut(strings.ToLower(r.Header.Get("Content-Type")), ";")
-	media = strings.TrimSpace(media)
+	return strings.TrimSpace(media)
+}
+
+func callKindOf(r *http.Request) callKind {
+	media := mediaType(r)
 	switch {
 	case media == "application/grpc" || strings.HasPrefix(media, "application/grpc+"):
 		if r.ProtoMajor == 2 && r.Method == http.MethodPost {

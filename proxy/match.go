@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 
+	"github.com/sluice-proxy/sluice/proxy/internal/detect"
 	"github.com/sluice-proxy/sluice/rules"
 )
 
@@ -11,6 +12,9 @@ import (
 func (x *exchange) match() error {
 	if tooManyFields(x.r) {
 		return &Error{Origin: OriginCaller, Reason: "too_many_fields"}
+	}
+	if len(x.r.Method)+len(x.r.RequestURI)+len(" HTTP/1.1\r\n") > detect.MaxLine {
+		return &Error{Origin: OriginCaller, Reason: "line_too_long"}
 	}
 	m, err := x.set.Match(x.ctx, x.record.Call, x.record.Started)
 	x.route, x.params = m.Route, m.Params

@@ -23,6 +23,7 @@ import (
 	"github.com/sluice-proxy/sluice/codec/protobuf"
 	"github.com/sluice-proxy/sluice/proxy/internal/intercept"
 	"github.com/sluice-proxy/sluice/proxy/internal/resilience"
+	"github.com/sluice-proxy/sluice/proxy/internal/splice"
 	"github.com/sluice-proxy/sluice/rules"
 )
 
@@ -43,6 +44,10 @@ type Listener struct {
 	// Dial connects to the upstream. Nil dials from this process with
 	// Config.Mark.
 	Dial func(ctx context.Context, address string) (*net.TCPConn, error)
+	// Transparent dials the upstream in the caller's name, so that it sees the
+	// caller's address. The redirect has to bring the answers back, as TPROXY's
+	// does by Config.Mark. It goes with neither Upstream nor Dial.
+	Transparent bool
 }
 
 // Config is what a Proxy is made of. Zero durations and sizes mean the default
@@ -104,6 +109,8 @@ type Proxy struct {
 	transports transports
 	calls      grpcFronts // for calls whose messages a route touches
 
+	pipes splice.Pipes // kernel pipes of the splice lane
+
 	draining atomic.Bool
 
 	mu     sync.Mutex // guards what follows
@@ -111,6 +118,7 @@ type Proxy struct {
 	http2  *httpFront // replaced when draining begins: the old one says GOAWAY
 	fronts []*httpFront
 	conns  map[*conn]struct{}
+	gone   *sync.Cond // the last of conns is gone
 	closed bool
 
 	idle       chan struct{} // made by Drain, closed when it may return
@@ -132,6 +140,9 @@ func New(cfg Config) (*Proxy, error) {
 		if l.Direction != rules.Inbound && l.Direction != rules.Outbound {
 			return nil, fmt.Errorf("listener %s: direction %q is neither inbound nor outbound", l.Name, l.Direction)
 		}
+		if l.Transparent && (l.Upstream != "" || l.Dial != nil) {
+			return nil, fmt.Errorf("listener %s: only redirected connections are dialled in the caller's name", l.Name)
+		}
 		if l.Upstream != "" {
 			if _, _, err := net.SplitHostPort(l.Upstream); err != nil {
 				return nil, fmt.Errorf("listener %s: upstream: %w", l.Name, err)
@@ -148,6 +159,7 @@ func New(cfg Config) (*Proxy, error) {
 		addrs[i] = l.Net.Addr()
 	}
 	p.own = intercept.NewOwn(addrs...)
+	p.gone = sync.NewCond(&p.mu)
 	p.breakers = resilience.NewGroup(p.breakerChanged)
 	p.transports = newTransports()
 	p.http1 = p.newFront(HTTP1)
@@ -213,7 +225,7 @@ func (p *Proxy) emptyOut() {
 		}
 		for c := range p.conns {
 			if c.idleFor() > p.IdleDrain {
-				c.abort()
+				c.hangUp()
 			}
 		}
 		p.mu.Unlock()
@@ -227,7 +239,7 @@ func (p *Proxy) Close() {
 	p.closed = true
 	fronts := p.fronts
 	for c := range p.conns {
-		c.abort()
+		c.abort(&Error{Origin: OriginSluice, Reason: "closed"})
 	}
 	p.mu.Unlock()
 	for _, l := range p.Listeners {
@@ -237,7 +249,14 @@ func (p *Proxy) Close() {
 		f.close()
 	}
 	p.calls.stop()
+	p.mu.Lock()
+	for len(p.conns) > 0 {
+		p.gone.Wait() // net/http runs the exchanges
+	}
+	p.mu.Unlock()
 	p.wait.Wait()
+	p.breakers.Close()
+	p.pipes.Close()
 }
 
 // Conns returns how many connections are open.
@@ -263,6 +282,9 @@ func (p *Proxy) remove(c *conn) {
 	defer p.mu.Unlock()
 	delete(p.conns, c)
 	p.quietSince = time.Now()
+	if len(p.conns) == 0 {
+		p.gone.Broadcast()
+	}
 }
 
 // front returns the HTTP server for connections of protocol that begin now, nil

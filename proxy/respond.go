@@ -42,7 +42,7 @@ func (x *exchange) sendHead(head *rules.Head, size int64) {
 		if x.touchesResponse() {
 			h["Content-Length"] = nil // the length of what the steps would leave is not known
 		}
-	case size >= 0 && len(x.answer.Trailer) == 0 && head.Status != http.StatusNoContent:
+	case x.saysLength(size):
 		setLength(h, size)
 	default:
 		h["Content-Length"] = nil
@@ -56,6 +56,19 @@ func (x *exchange) sendHead(head *rules.Head, size int64) {
 	x.record.Status = head.Status
 	x.began = true
 	x.w.WriteHeader(head.Status)
+}
+
+// saysLength reports whether the response's length is declared. Where HTTP/1
+// has no other way to frame an empty body but a length or a chunk, HTTP/2 has.
+func (x *exchange) saysLength(size int64) bool {
+	if size < 0 || x.response.out.Status == http.StatusNoContent {
+		return false
+	}
+	if x.c.protocol == HTTP1 {
+		return len(x.answer.Trailer) == 0
+	}
+	_, said := x.answer.Header["Content-Length"]
+	return said || x.response.body.isEdited || x.record.Answered == answeredFallback
 }
 
 // touchesResponse reports whether the route could edit the response's body.
@@ -132,10 +145,10 @@ func (x *exchange) streamed() {
 // abortOf says whether err must end in an abort because a part of the response
 // has left, or because nothing but a reset tells the truth.
 func (x *exchange) abortOf(err error) bool {
-	if err == nil {
+	if err == nil || x.told {
 		return false
 	}
-	if x.began {
+	if x.began || x.c.ctx.Err() != nil {
 		return true
 	}
 	var e *Error

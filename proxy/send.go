@@ -40,9 +40,25 @@ func (x *exchange) roundTrip() error {
 		return err
 	}
 	x.record.Attempts = 1
-	x.answer, err = client.RoundTrip(x.outgoing())
+	client.conn.begin()
+	trace := &httptrace.ClientTrace{}
+	if x.c.protocol == HTTP1 {
+		trace.WroteRequest = func(httptrace.WroteRequestInfo) { client.conn.written() }
+	}
+	if x.fronted() {
+		trace.Got1xxResponse = x.interim
+	}
+	out := x.outgoing()
+	x.answer, err = client.RoundTrip(out.WithContext(httptrace.WithClientTrace(x.ctx, trace)))
+	if err == nil && x.answer.StatusCode < 200 {
+		x.answer.Body.Close()
+		return errUnasked
+	}
 	return err
 }
+
+// errUnasked is an upstream that switches protocols although nobody asked.
+var errUnasked = errors.New("a final response with an interim status")
 
 // outgoing is the request as it goes to the upstream.
 func (x *exchange) outgoing() *http.Request {
@@ -50,7 +66,7 @@ func (x *exchange) outgoing() *http.Request {
 	body, size := x.request.body.outgoing()
 	out := &http.Request{
 		Method:        head.Method,
-		URL:           target(head, in.URL.IsAbs(), x.authority()),
+		URL:           target(head, x.request.in, in, x.authority()),
 		Host:          head.Host,
 		Header:        header(head.Fields, "User-Agent"),
 		Body:          body,
@@ -62,10 +78,17 @@ func (x *exchange) outgoing() *http.Request {
 	}
 	if out.Body == http.NoBody {
 		out.Body = nil
+		if _, ok := in.Header["Content-Length"]; ok {
+			out.TransferEncoding = []string{"identity"} // says Content-Length: 0 where the caller did
+		}
 	}
 	if x.upgrades() {
 		out.Header["Connection"] = []string{"Upgrade"}
 		out.Header["Upgrade"] = in.Header["Upgrade"]
+		if settings, ok := in.Header["Http2-Settings"]; ok {
+			out.Header["Connection"] = []string{"Upgrade, HTTP2-Settings"}
+			out.Header["Http2-Settings"] = settings
+		}
 	}
 	if size < 0 || len(in.Trailer) > 0 {
 		out.Trailer = make(http.Header, len(in.Trailer))
@@ -76,6 +99,9 @@ func (x *exchange) outgoing() *http.Request {
 			for name, values := range in.Trailer {
 				out.Trailer[name] = values
 			}
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			x.request.trailers = endToEnd(in.Trailer)
 		}
 		if p, ok := body.(*passing); ok {
 			p.atEOF = copyTrailer
@@ -84,11 +110,7 @@ func (x *exchange) outgoing() *http.Request {
 			out.ContentLength = -1
 		}
 	}
-	ctx := x.ctx
-	if !x.fronted() {
-		return out.WithContext(ctx)
-	}
-	return out.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: x.interim}))
+	return out
 }
 
 // authority fills the URL field that net/http wants; Host is what is sent.
@@ -104,7 +126,7 @@ func (x *exchange) fronted() bool { return x.r.ProtoAtLeast(1, 1) }
 
 // interim passes a 1xx response on (RFC 9110, 15.2).
 func (x *exchange) interim(status int, fields textproto.MIMEHeader) error {
-	if status == http.StatusSwitchingProtocols {
+	if status == http.StatusSwitchingProtocols || status == http.StatusContinue && x.request.body.continued() {
 		return nil
 	}
 	h := x.w.Header()
@@ -121,19 +143,33 @@ func (x *exchange) interim(status int, fields textproto.MIMEHeader) error {
 // upstreamFailed describes an error of the upstream's connection, unless the
 // caller's end was the cause.
 func (x *exchange) upstreamFailed(err error) error {
-	if cause := context.Cause(x.ctx); cause != nil {
+	var e *Error
+	switch cause := context.Cause(x.ctx); {
+	case cause == nil:
+	case errors.As(cause, &e) && e.Origin == OriginUpstream: // its refusal has ended the connection
+		x.outcome.Error = e.Reason
+		return e
+	default:
 		return x.callerGone()
 	}
-	var e *Error
 	if errors.As(err, &e) {
 		return e
 	}
 	reason := intercept.Classify(err)
+	if reason == intercept.WasReset && x.c.callerEnded.Load() {
+		return x.callerGone() // the upstream took the caller's half-close for a hang-up
+	}
 	x.outcome.Error = reason
 	return &Error{Origin: OriginUpstream, Reason: reason, Err: err}
 }
 
-// callerGone is the error of an exchange whose caller did not wait for its end.
+// callerGone is the error of an exchange whose caller did not wait for its end,
+// or that ends with the proxy.
 func (x *exchange) callerGone() error {
-	return &Error{Origin: OriginCaller, Reason: "cancelled", Err: context.Cause(x.ctx)}
+	cause := context.Cause(x.ctx)
+	var e *Error
+	if errors.As(cause, &e) && e.Origin == OriginSluice {
+		return e
+	}
+	return &Error{Origin: OriginCaller, Reason: "cancelled", Err: cause}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/proxy/internal/detect"
+	"github.com/sluice-proxy/sluice/proxy/internal/intercept"
 )
 
 // maxFirst bounds the bytes that are held while a connection is told apart: a
@@ -27,7 +28,8 @@ type race struct {
 	err      error        // of the dial
 	greeting []byte       // what the upstream said first
 	decided  bool
-	upFirst  bool // decided by the upstream's word or end
+	upFirst  bool   // decided by the upstream's word or end
+	reset    Origin // who reset the connection before it took a lane; "" for nobody
 	lane     Lane
 	spliced  closer
 	closed   bool
@@ -54,10 +56,7 @@ func (c *conn) dialUpstream() {
 	r.mu.Unlock()
 	close(r.dialed)
 	if err != nil {
-		// Refused stays refused, and at once, unless a route could answer.
-		if !c.p.Rules.Load().CanAnswer(c.Direction, c.port()) {
-			c.abort()
-		}
+		c.dialFailed(err)
 		return
 	}
 	if decided {
@@ -73,10 +72,40 @@ func (c *conn) dialUpstream() {
 	if err == nil && detect.SettingsFrame(greeting) == detect.Yes {
 		return // an HTTP/2 server may say its settings first; its caller has to speak too
 	}
+	if err != nil && err != io.EOF && r.reset == "" {
+		r.reset = OriginUpstream // the kernel tells of a reset only once
+	}
 	if !r.decided {
 		r.decided, r.upFirst = true, true
-		c.tcp.SetReadDeadline(time.Unix(1, 0)) // wakes sniff
+		c.tcp.SetReadDeadline(past) // wakes sniff
 	}
+}
+
+// past is a deadline that wakes whoever is reading.
+var past = time.Unix(1, 0)
+
+// dialFailed mirrors a destination that refused, at once, unless a route could
+// answer in its place. Then the caller has HeadTimeout to begin to speak.
+func (c *conn) dialFailed(err error) {
+	if !c.p.Rules.Load().CanAnswer(c.Direction, c.port()) {
+		c.abort(&Error{Origin: OriginUpstream, Reason: intercept.Classify(err), Err: err})
+		return
+	}
+	c.race.mu.Lock()
+	defer c.race.mu.Unlock()
+	if !c.race.decided {
+		c.tcp.SetReadDeadline(time.Now().Add(c.p.HeadTimeout))
+	}
+}
+
+// untold is why a connection whose first bytes told nothing is closed.
+func (c *conn) untold() error {
+	c.race.mu.Lock()
+	defer c.race.mu.Unlock()
+	if err := c.race.err; err != nil && len(c.first) == 0 {
+		return &Error{Origin: OriginUpstream, Reason: intercept.Classify(err), Err: err}
+	}
+	return &Error{Origin: OriginCaller, Reason: "head_timeout"}
 }
 
 // firstWord reads what the upstream says before its caller has said anything.
@@ -101,7 +130,7 @@ func (c *conn) sniff() detect.Kind {
 	if !r.decided {
 		r.decided = true
 		if r.up != nil {
-			r.up.SetReadDeadline(time.Unix(1, 0)) // wakes dialUpstream
+			r.up.SetReadDeadline(past) // wakes dialUpstream
 		}
 	}
 	if r.upFirst {
@@ -126,6 +155,7 @@ func (c *conn) listen() (detect.Kind, []byte) {
 			first = append(make([]byte, 0, min(2*cap(first), maxFirst)), first...)
 		}
 		n, err := c.tcp.Read(first[len(first):cap(first)])
+		c.spoke()
 		if n > 0 && len(first) == 0 && !c.deadline(c.p.HeadTimeout) {
 			return detect.Raw, first[:n] // the upstream spoke meanwhile
 		}
@@ -146,8 +176,11 @@ func (c *conn) listen() (detect.Kind, []byte) {
 		case err == nil && len(first) < maxFirst:
 		case errors.Is(err, os.ErrDeadlineExceeded) && !c.race.wonByUpstream():
 			return detect.Unknown, first
-		case errors.Is(err, io.EOF), err != nil, len(first) >= maxFirst:
-			return detect.Raw, first // half-closed or reset before it said anything that tells
+		default: // it ended before it said anything that tells, or the upstream spoke
+			if err != nil && isReset(err) {
+				c.race.wasReset(OriginCaller)
+			}
+			return detect.Raw, first
 		}
 	}
 }
@@ -168,6 +201,21 @@ func (r *race) wonByUpstream() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.upFirst
+}
+
+// wasReset notes who reset the connection: the kernel tells of it only once.
+func (r *race) wasReset(by Origin) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.reset == "" {
+		r.reset = by
+	}
+}
+
+func (r *race) resetBy() Origin {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reset
 }
 
 // take hands the connection dialled at accept to its one user, with what the

@@ -8,17 +8,24 @@ import (
 )
 
 // splice joins the two connections in the kernel until both ended. A
-// destination that refused is mirrored as a reset.
+// destination that refused, and a reset by either side before this, are
+// mirrored as resets.
 func (c *conn) splice(protocol Protocol) {
 	c.protocol = protocol
 	up, greeting, err := c.take()
 	if err != nil {
-		c.abort()
-		c.end(&Error{Origin: OriginUpstream, Reason: intercept.Classify(err), Err: err})
+		c.refuse(&Error{Origin: OriginUpstream, Reason: intercept.Classify(err), Err: err})
+		return
+	}
+	if by := c.race.resetBy(); by != "" {
+		if up != nil {
+			intercept.Reset(up)
+		}
+		c.refuse(&Error{Origin: by, Reason: intercept.WasReset})
 		return
 	}
 	c.lane = LaneSplice
-	c.pipe = splice.New(c.tcp, up, splice.Options{FirstAtoB: c.first, FirstBtoA: greeting})
+	c.pipe = splice.New(c.tcp, up, splice.Options{FirstAtoB: c.first, FirstBtoA: greeting, Pipes: &c.p.pipes})
 	c.race.enter(LaneSplice, c.pipe)
 	c.first = nil
 	c.end(spliceEnd(c.pipe.Run()))

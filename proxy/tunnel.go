@@ -18,6 +18,8 @@ type tunnel struct {
 	up     *net.TCPConn
 	reader *bufio.Reader
 	opened bool // the upstream agreed
+
+	release func() bool // undoes the closing of up with the exchange
 }
 
 // opensTunnel reports whether the request asks for a tunnel.
@@ -29,20 +31,22 @@ func (x *exchange) opensTunnel() bool {
 // connection. An upgrade to HTTP/2 is not passed on where rules could apply to
 // what follows: it would talk itself past them.
 func (x *exchange) upgrades() bool {
-	to := x.r.Header.Get("Upgrade")
-	if to == "" || x.r.ProtoMajor != 1 {
+	if x.r.ProtoMajor != 1 || !lists(x.r.Header["Connection"], "upgrade") || len(x.r.Header["Upgrade"]) == 0 {
 		return false
 	}
-	asked := false
-	for _, v := range x.r.Header["Connection"] {
-		for option := range strings.SplitSeq(v, ",") {
-			asked = asked || strings.EqualFold(strings.TrimSpace(option), "upgrade")
+	return !lists(x.r.Header["Upgrade"], "h2c") || !x.set.CanTouch(x.c.Direction, x.c.port())
+}
+
+// lists reports whether a comma-separated field has the token, in any case.
+func lists(values []string, token string) bool {
+	for _, v := range values {
+		for each := range strings.SplitSeq(v, ",") {
+			if strings.EqualFold(strings.TrimSpace(each), token) {
+				return true
+			}
 		}
 	}
-	if strings.EqualFold(to, "h2c") && x.set.CanTouch(x.c.Direction, x.c.port()) {
-		return false
-	}
-	return asked
+	return false
 }
 
 // sendTunnel sends the request on a connection of its own and reads the head of
@@ -58,9 +62,8 @@ func (x *exchange) sendTunnel() error {
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(x.ctx, func() { up.Close() })
-	defer stop()
 	t := &tunnel{up: up, reader: bufio.NewReader(up)}
+	t.release = context.AfterFunc(x.ctx, func() { up.Close() })
 	x.tunnel = t
 	out := x.outgoing()
 	if err := out.Write(up); err != nil {
@@ -93,6 +96,11 @@ func (x *exchange) pass() error {
 		return fmt.Errorf("take the connection over: %w", err)
 	}
 	c, t := x.c, x.tunnel
+	if !t.release() {
+		err := x.callerGone()
+		c.refuse(err)
+		return err
+	}
 	x.began = true
 	x.record.Status = x.response.out.Status
 	h := header(x.response.out.Fields)
@@ -105,15 +113,27 @@ func (x *exchange) pass() error {
 	h.Write(&head)
 	head.WriteString("\r\n")
 	if _, err := nc.Write([]byte(head.String())); err != nil {
-		return x.callerGone()
+		err := x.callerGone()
+		c.refuse(err)
+		return err
 	}
 	said, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	said = append(said[:len(said):len(said)], nc.(*frontConn).unread()...)
 	replied, _ := t.reader.Peek(t.reader.Buffered())
-	c.pipe = splice.New(c.tcp, t.up, splice.Options{FirstAtoB: said, FirstBtoA: replied})
+	c.pipe = splice.New(c.tcp, t.up, splice.Options{FirstAtoB: said, FirstBtoA: replied, Pipes: &c.p.pipes})
 	c.race.enter(LaneSplice, c.pipe)
 	err = c.pipe.Run()
 	c.end(spliceEnd(err))
 	return nil
+}
+
+// closeTunnel closes the upstream connection of a tunnel that did not open, or
+// has ended.
+func (x *exchange) closeTunnel() {
+	if x.tunnel != nil {
+		x.tunnel.release()
+		x.tunnel.up.Close()
+	}
 }
 
 // statusLine keeps the upstream's reason phrase unless a step changed the status.

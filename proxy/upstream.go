@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -48,22 +49,29 @@ func newTransports() transports {
 // that NewClientConn offers.
 type dialledKey struct{}
 
+// client is a client connection to the upstream, and what it runs over.
+type client struct {
+	*http.ClientConn
+	conn *upstreamConn
+}
+
 // client returns a client connection to the upstream with room for one more
 // request: the one dialled at accept, or, if that is gone or full, a new one.
-func (c *conn) client(ctx context.Context) (*http.ClientConn, error) {
+func (c *conn) client(ctx context.Context) (*client, error) {
 	c.mu.Lock()
 	live := c.clients[:0]
-	var free *http.ClientConn
-	for _, client := range c.clients {
-		if client.Err() != nil {
-			client.Close()
+	var free *client
+	for _, each := range c.clients {
+		if each.Err() != nil {
+			each.Close()
 			continue
 		}
-		live = append(live, client)
-		if free == nil && client.Reserve() == nil {
-			free = client
+		live = append(live, each)
+		if free == nil && each.Reserve() == nil {
+			free = each
 		}
 	}
+	clear(c.clients[len(live):])
 	c.clients = live
 	c.mu.Unlock()
 	if free != nil {
@@ -77,29 +85,33 @@ func (c *conn) client(ctx context.Context) (*http.ClientConn, error) {
 	if c.protocol == HTTP2 {
 		transport = c.p.transports.http2
 	}
-	client, err := transport.NewClientConn(context.WithValue(ctx, dialledKey{}, nc), "http", "upstream:80")
+	cc, err := transport.NewClientConn(context.WithValue(ctx, dialledKey{}, nc), "http", "upstream:80")
 	if err != nil {
 		nc.Close()
 		return nil, err
 	}
-	if err := client.Reserve(); err != nil {
-		client.Close()
+	made := &client{cc, nc}
+	if err := made.Reserve(); err != nil {
+		made.Close()
 		return nil, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	select {
 	case <-c.done:
-		client.Close()
-		return nil, errAborted
+		made.Close()
+		return nil, errEnded
 	default:
 	}
-	c.clients = append(c.clients, client)
-	return client, nil
+	c.clients = append(c.clients, made)
+	if c.callerEnded.Load() {
+		nc.callerEnded()
+	}
+	return made, nil
 }
 
 // connect returns a connection to the upstream that nobody uses yet.
-func (c *conn) connect(ctx context.Context) (net.Conn, error) {
+func (c *conn) connect(ctx context.Context) (*upstreamConn, error) {
 	up, greeting, err := c.take()
 	if err != nil {
 		return nil, err
@@ -109,25 +121,115 @@ func (c *conn) connect(ctx context.Context) (net.Conn, error) {
 			return nil, err
 		}
 	}
-	if len(greeting) > 0 {
-		return &greeted{TCPConn: up, greeting: greeting}, nil
-	}
-	return up, nil
+	return &upstreamConn{TCPConn: up, greeting: greeting}, nil
 }
 
-// greeted is an upstream that spoke just when its caller did.
-type greeted struct {
+// upstreamConn is a connection to the upstream as net/http's and grpc-go's
+// clients see it. What the upstream said before its caller comes first, and
+// an HTTP/1 caller that half-closes after its request is mirrored: a server may
+// take that for a hang-up, as it may without us.
+type upstreamConn struct {
 	*net.TCPConn
-	greeting []byte // read by one goroutine, as net/http's clients do
+	greeting []byte // read by one goroutine, as those clients do
+
+	mu      sync.Mutex // guards what follows
+	sending requestState
+	ended   bool // the caller has ended its side
 }
 
-func (g *greeted) Read(b []byte) (int, error) {
-	if len(g.greeting) > 0 {
-		n := copy(b, g.greeting)
-		g.greeting = g.greeting[n:]
+// requestState is how far a request has left.
+type requestState uint8
+
+const (
+	requestOpen    requestState = iota
+	requestWritten              // into net/http's buffer: the next write is the flush
+	requestSent
+)
+
+// flushPatience is how long a flush is waited for: there is none if the
+// buffer was just empty.
+const flushPatience = time.Second
+
+func (u *upstreamConn) Read(b []byte) (int, error) {
+	if len(u.greeting) > 0 {
+		n := copy(b, u.greeting)
+		u.greeting = u.greeting[n:]
 		return n, nil
 	}
-	return g.TCPConn.Read(b)
+	return u.TCPConn.Read(b)
+}
+
+func (u *upstreamConn) Write(b []byte) (int, error) {
+	n, err := u.TCPConn.Write(b)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.sending == requestWritten {
+		u.sent()
+	}
+	return n, err
+}
+
+// begin is called before a request is sent.
+func (u *upstreamConn) begin() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.sending = requestOpen
+}
+
+// written is called when net/http has written a request, but for the flush.
+func (u *upstreamConn) written() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.sending = requestWritten
+	if u.ended {
+		u.expectFlush()
+	}
+}
+
+// callerEnded is called when the caller has ended its side.
+func (u *upstreamConn) callerEnded() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.ended = true
+	switch u.sending {
+	case requestWritten:
+		u.expectFlush()
+	case requestSent:
+		u.CloseWrite()
+	}
+}
+
+// expectFlush bounds the wait for a write that may not come. mu is held.
+func (u *upstreamConn) expectFlush() {
+	time.AfterFunc(flushPatience, func() {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		if u.sending == requestWritten {
+			u.sent()
+		}
+	})
+}
+
+// sent is called when a request has left. mu is held.
+func (u *upstreamConn) sent() {
+	u.sending = requestSent
+	if u.ended {
+		u.CloseWrite()
+	}
+}
+
+// callerEnds is called when an HTTP/1 caller has ended its side: there will be
+// no further request.
+func (c *conn) callerEnds() {
+	if c.protocol != HTTP1 {
+		return
+	}
+	c.callerEnded.Store(true)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, each := range c.clients {
+		each.conn.callerEnded()
+	}
 }
 
 func isReset(err error) bool {
