@@ -104,7 +104,7 @@ func (x *exchange) settle(err *Error) {
 	case !known:
 		x.permit.Done(resilience.Ignored)
 	case failed && x.succeeded:
-		x.breaker.Fail()
+		x.permit.Fail()
 	case failed:
 		x.permit.Done(resilience.Failure)
 	default:
@@ -142,8 +142,12 @@ func (x *exchange) failed() (failed, known bool) {
 		o.Body = x.judgedBody()
 	}
 	failed, err := b.Failed(context.WithoutCancel(x.ctx), o, x.record.Started)
-	if err != nil && x.record.Error == nil {
-		x.record.Error = asError(err)
+	if err != nil {
+		x.mu.Lock()
+		if x.record.Error == nil {
+			x.record.Error = asError(err)
+		}
+		x.mu.Unlock()
 	}
 	return failed, true
 }

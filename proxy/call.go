@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/http"
 	"sync"
+	"time"
 
 	grpcproxy "github.com/mwitkow/grpc-proxy/proxy"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/sluice-proxy/sluice/rules"
@@ -24,55 +23,88 @@ import (
 // at, in an encoding that can be undone. A call in another encoding passes as
 // plain HTTP/2, where a step that must read it fails.
 func (x *exchange) readsMessages() bool {
-	if x.call != callGRPC || x.route == nil || !knownEncoding(x.r.Header.Get("Grpc-Encoding")) {
+	if x.call != callGRPC || x.route == nil || x.record.Call.Service == "" || !knownEncoding(x.r.Header.Get("Grpc-Encoding")) {
 		return false
 	}
-	request, response := x.route.Request().Needs(), x.route.Response().Needs()
 	b := x.route.Breaker()
-	return request.Body || request.Edits || response.Body || response.Edits || b != nil && b.FailureReadsBody()
+	return touches(x.route.Request()) || touches(x.route.Response()) || b != nil && b.FailureReadsBody()
+}
+
+// touches reports whether steps read or replace messages.
+func touches(steps *rules.Steps) bool {
+	needs := steps.Needs()
+	return needs.Body || needs.Edits
 }
 
 // serveCall lets grpc-go read the call; its unknown-service handler is carry.
 func (x *exchange) serveCall() error {
 	x.readByMessage = true
 	x.stream = streamRules{generation: x.set.Number, route: x.route, params: x.params}
-	x.callErr = errors.New("the call was not understood as gRPC")
-	gate := newGate(x.r.Body)
-	x.gate = gate
-	stop := context.AfterFunc(x.ctx, gate.close)
+	x.callErr = &Error{Origin: OriginCaller, Reason: "malformed"} // until carry knows better
+	x.gate = newGate(x.r.Body)
+	stop := context.AfterFunc(x.ctx, x.gate.close)
 	defer stop()
-	r := x.r.WithContext(context.WithValue(x.ctx, exchangeKey{}, x))
-	r.Body = gate
-	x.p.grpcServer(x.route).ServeHTTP(x.w, r)
-	x.began = true
-	return x.callErr
+	w := &callWriter{ResponseWriter: x.w, x: x}
+	x.p.grpcServer(x.messageLimit(x.route.Request())).ServeHTTP(w, x.callRequest())
+	x.joined.wait()
+	if x.calls != nil {
+		x.c.releaseCalls(x.calls)
+	}
+	return x.tellEnd(w) // callend.go
+}
+
+// callJoin joins an exchange with its handler in grpc-go, which outlives
+// ServeHTTP if the caller resets the stream, and may even start after it.
+type callJoin struct {
+	mu      sync.Mutex
+	over    bool // nobody waits any more
+	idle    bool // over, and the handler never ran
+	started bool
+	running sync.WaitGroup // carry and callerToUpstream
+}
+
+// start reports whether the handler may run. If so, running is to be told when
+// it has.
+func (j *callJoin) start() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.over {
+		return false
+	}
+	j.started = true
+	j.running.Add(1)
+	return true
+}
+
+// wait waits for the handler and keeps one that has not started from it.
+func (j *callJoin) wait() {
+	j.mu.Lock()
+	j.over, j.idle = true, !j.started
+	j.mu.Unlock()
+	j.running.Wait()
 }
 
 // exchangeKey carries the exchange through grpc-go to its handler, which gets
 // nothing else of ours.
 type exchangeKey struct{}
 
-// carry is the handler of every method.
+// carry is the handler of every method. What it returns reaches nobody:
+// tellEnd says how the call ended.
 func (p *Proxy) carry(_ any, caller grpc.ServerStream) error {
 	x := caller.Context().Value(exchangeKey{}).(*exchange)
-	err := x.carry(caller)
-	x.callErr = err
-	s := x.statusOf(err)
-	x.record.GRPCStatus = rules.CodeOf(int(s.Code()))
-	x.record.Status = http.StatusOK
-	if own := x.ownAnswer(err); own != nil {
-		caller.SetTrailer(metadata.Pairs(errorHeader, own.headerValue()))
+	if !x.joined.start() {
+		return status.Error(codes.Canceled, "the caller is gone")
 	}
-	if _, passed := err.(*upstreamStatus); passed {
-		x.callErr = nil // the upstream's own word is no failure of the exchange
-	}
-	return s.Err()
+	defer x.joined.running.Done()
+	x.callErr = x.guard(func() error { return x.carry(caller) })
+	return nil
 }
 
-// carry is the story of one call.
+// carry is the story of one call. Its error is the call's end as Sluice has to
+// tell it; nil means that the upstream's own end passes, or a fallback.
 func (x *exchange) carry(caller grpc.ServerStream) error {
 	ctx, cancel := context.WithCancelCause(caller.Context())
-	defer cancel(nil)
+	defer cancel(errFinished) // of the upstream's half, if it is not over
 	x.describe()
 	first, err := x.openCall(caller) // request head; its first message, if the head waits for it
 	if err != nil {
@@ -85,20 +117,16 @@ func (x *exchange) carry(caller grpc.ServerStream) error {
 	if err != nil {
 		return err
 	}
-	up := &pump{x: x, to: upstream, from: caller}
-	var sending sync.WaitGroup
-	sending.Go(func() {
-		if err := up.callerToUpstream(first); err != nil {
+	x.joined.running.Go(func() {
+		err := x.guard(func() error { return x.callerToUpstream(caller, upstream, first) })
+		if err != nil {
 			cancel(err) // ends upstreamToCaller
 		}
 	})
-	err = up.upstreamToCaller(upstream, caller)
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
-		err = cause
+	err = x.upstreamToCaller(upstream, caller)
+	if cause := context.Cause(ctx); cause != nil && cause != ctx.Err() { //nolint:errorlint // identity: a cause of its own was given
+		return cause
 	}
-	cancel(errFinished)
-	x.gate.close() // ends callerToUpstream, which may wait for a message
-	sending.Wait()
 	return err
 }
 
@@ -110,71 +138,64 @@ func (x *exchange) openCall(caller grpc.ServerStream) ([]*frame, error) {
 	if steps == nil {
 		return nil, nil
 	}
-	needs := steps.Needs()
-	if needs.HeadWaits || x.method != nil && !x.method.ClientStreaming {
-		var m frame
-		switch err := caller.RecvMsg(&m); {
-		case err == io.EOF:
-			return nil, x.stepHead(steps, &x.request, &x.record.Request, nil)
-		case err != nil:
-			return nil, x.callerFailed(err)
-		}
-		x.gate.consumed()
-		phase := rules.StreamFirst
-		if x.method != nil && !x.method.ClientStreaming {
-			phase = rules.Whole
-		}
-		return x.stepMessage(phase, true, &m)
+	unary := x.method != nil && !x.method.ClientStreaming
+	if !unary && !steps.Needs().HeadWaits {
+		return nil, x.stepHead(steps, &x.request, &x.record.Request, nil)
 	}
-	return nil, x.stepHead(steps, &x.request, &x.record.Request, nil)
+	var m frame
+	switch err := caller.RecvMsg(&m); {
+	case err == io.EOF:
+		return nil, x.stepHead(steps, &x.request, &x.record.Request, nil)
+	case err != nil:
+		return nil, x.callerFailed(caller, err)
+	}
+	x.gate.consumed()
+	if unary {
+		return x.stepMessage(rules.Whole, true, &m)
+	}
+	return x.stepMessage(rules.StreamFirst, true, &m)
 }
 
 // dialCall opens the call upstream with the head as the steps left it.
 func (x *exchange) dialCall(ctx context.Context, caller grpc.ServerStream) (grpc.ClientStream, error) {
+	x.sent = time.Now()
 	var direct grpcproxy.StreamDirector = x.direct
 	ctx, conn, err := direct(ctx, x.request.out.Path)
 	if err != nil {
-		return nil, x.upstreamFailed(err)
+		return nil, err
 	}
 	desc := &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}
 	stream, err := conn.NewStream(ctx, desc, x.request.out.Path, x.callOptions()...)
 	if err != nil {
-		return nil, x.upstreamFailedCall(err)
+		return nil, x.notOpened(caller, err)
 	}
 	x.record.Attempts = 1
 	return stream, nil
 }
 
-// pump moves messages between the two halves of a call.
-type pump struct {
-	x    *exchange
-	to   grpc.ClientStream
-	from grpc.ServerStream
-}
-
 // callerToUpstream sends first, then what the caller sends, until it half-closes.
-func (p *pump) callerToUpstream(first []*frame) error {
+func (x *exchange) callerToUpstream(caller grpc.ServerStream, upstream grpc.ClientStream, first []*frame) error {
 	for _, m := range first {
-		if err := p.to.SendMsg(m); err != nil {
+		if err := upstream.SendMsg(m); err != nil {
 			return sendFailed(err)
 		}
 	}
 	for {
 		var m frame
-		err := p.from.RecvMsg(&m)
+		err := caller.RecvMsg(&m)
 		switch {
 		case err == io.EOF:
-			return p.to.CloseSend()
+			return upstream.CloseSend()
 		case err != nil:
-			return p.x.callerFailed(err)
+			return x.callerFailed(caller, err)
 		}
-		p.x.gate.consumed()
-		out, err := p.x.stepMessage(rules.StreamMessage, true, &m)
+		x.gate.consumed()
+		out, err := x.stepMessage(rules.StreamMessage, true, &m)
 		if err != nil {
 			return err
 		}
 		for _, m := range out {
-			if err := p.to.SendMsg(m); err != nil {
+			if err := upstream.SendMsg(m); err != nil {
 				return sendFailed(err)
 			}
 		}
@@ -191,43 +212,33 @@ func sendFailed(err error) error {
 }
 
 // upstreamToCaller passes headers as soon as they are there, the messages, and
-// the trailers. Its error is the call's end; nil means OK.
-func (p *pump) upstreamToCaller(upstream grpc.ClientStream, caller grpc.ServerStream) error {
-	x := p.x
+// the end.
+func (x *exchange) upstreamToCaller(upstream grpc.ClientStream, caller grpc.ServerStream) error {
 	md, err := upstream.Header()
 	if err != nil || md == nil {
-		// The call ended without a head of its own: trailers only.
-		err = upstream.RecvMsg(new(frame))
-		return x.endCall(upstream, caller, err)
+		return x.endWithoutHead(upstream, caller)
 	}
-	x.response.in = x.responseHeadOf(md)
+	<-x.watch.headed
+	x.response.in = &rules.Head{Status: 200, Fields: fieldsOf(md)}
 	x.response.out = x.response.in
-	unary := x.method != nil && !x.method.ServerStreaming
 	steps := x.route.Response()
+	unary := x.method != nil && !x.method.ServerStreaming
 	waits := steps != nil && (unary || steps.Needs().HeadWaits)
 	if !waits {
-		if err := x.stepHead(steps, &x.response, &x.record.Response, x.response.in); err != nil {
-			return err
-		}
-		if err := x.sendCallHead(caller); err != nil {
+		if err := x.passHead(steps, caller); err != nil {
 			return err
 		}
 	}
-	for {
+	for first := true; ; first = false {
 		var m frame
-		err := upstream.RecvMsg(&m)
-		if err != nil {
-			if waits && x.response.messages == 0 {
-				if err := x.stepHead(steps, &x.response, &x.record.Response, x.response.in); err != nil {
-					return err
-				}
-				if err := x.sendCallHead(caller); err != nil {
+		if err := upstream.RecvMsg(&m); err != nil {
+			if waits && first {
+				if err := x.passHead(steps, caller); err != nil {
 					return err
 				}
 			}
 			return x.endCall(upstream, caller, err)
 		}
-		first := x.response.messages == 0
 		phase := rules.StreamMessage
 		switch {
 		case unary && first:
@@ -255,26 +266,24 @@ func (p *pump) upstreamToCaller(upstream grpc.ClientStream, caller grpc.ServerSt
 	}
 }
 
-// upstreamStatus is the upstream's own end of a call, which passes as it came.
-type upstreamStatus struct{ s *status.Status }
-
-func (u *upstreamStatus) Error() string { return u.s.String() }
-
-// endCall passes the trailers and the status on.
-func (x *exchange) endCall(upstream grpc.ClientStream, caller grpc.ServerStream, err error) error {
-	md := upstream.Trailer()
-	caller.SetTrailer(md)
-	x.record.Response.Trailers = fieldsOf(md)
-	s := status.Convert(err)
-	if err == io.EOF {
-		s = status.New(codes.OK, "")
+// passHead runs the response's head steps and sends the head.
+func (x *exchange) passHead(steps *rules.Steps, caller grpc.ServerStream) error {
+	if err := x.stepHead(steps, &x.response, &x.record.Response, x.response.in); err != nil {
+		return err
 	}
-	x.outcome.GRPCStatus = rules.CodeOf(int(s.Code()))
-	if x.c.ctx.Err() != nil || caller.Context().Err() == context.Canceled {
+	return x.sendCallHead(caller)
+}
+
+// callerFailed is what reading the caller's messages ended with.
+func (x *exchange) callerFailed(caller grpc.ServerStream, err error) error {
+	switch status.Code(err) {
+	case codes.ResourceExhausted: // the local limit on a message's size; nothing else says so while receiving
+		return &rules.StepError{Route: x.route, Step: "request", Reason: rules.ReasonTooLarge, Err: err}
+	case codes.Canceled, codes.Unavailable, codes.DeadlineExceeded: // its stream was reset, its connection is gone, its time is up
+		return x.callerLeft(caller)
+	}
+	if errors.Is(x.ctx.Err(), context.Canceled) {
 		return x.callerGone()
 	}
-	if s.Code() == codes.OK {
-		return nil
-	}
-	return &upstreamStatus{s}
+	return &Error{Origin: OriginCaller, Reason: "truncated", Err: err}
 }

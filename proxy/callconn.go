@@ -2,28 +2,23 @@ package proxy
 
 import (
 	"context"
-	"encoding/base64"
-	"math"
 	"net"
 	"strings"
 	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/experimental"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/stats"
-
-	grpcencoding "google.golang.org/grpc/encoding"
-	_ "google.golang.org/grpc/encoding/gzip" // registers gzip, which callers and servers may speak
 )
 
-// callConn is the grpc-go client connection of one downstream connection.
+// callConn is a grpc-go client connection of one downstream connection. Its
+// fields are guarded by the conn's mutex.
 type callConn struct {
 	client *grpc.ClientConn
-
-	mu  sync.Mutex // guards err
-	err error      // of the last dial; nil if it succeeded
+	live   int   // calls that use it
+	failed error // why its dial failed. No call takes it any more: it would back off, and dial on its own
 }
 
 func (c *callConn) close() { c.client.Close() }
@@ -31,78 +26,99 @@ func (c *callConn) close() { c.client.Close() }
 // direct answers grpc-proxy's question where a call goes: to the destination of
 // the connection it came on, with the head that the steps left.
 func (x *exchange) direct(ctx context.Context, _ string) (context.Context, *grpc.ClientConn, error) {
-	conn, err := x.c.callClient(x.r.UserAgent())
+	md, err := x.outgoingMetadata()
 	if err != nil {
 		return nil, nil, err
 	}
-	ctx = metadata.NewOutgoingContext(ctx, x.outgoingMetadata(ctx))
-	ctx = context.WithValue(ctx, compressionKey{}, &x.compression)
-	return ctx, conn, nil
+	if x.calls, err = x.c.callClient(x.r.UserAgent()); err != nil {
+		return nil, nil, x.callerGone()
+	}
+	x.watch.headed = make(chan struct{})
+	ctx = metadata.NewOutgoingContext(ctx, md)
+	return context.WithValue(ctx, watchKey{}, &x.watch), x.calls.client, nil
 }
 
 // callClient returns the connection for calls, made at the first. The caller's
-// user agent goes before grpc-go's own, which nothing can take away.
-func (c *conn) callClient(agent string) (*grpc.ClientConn, error) {
+// user agent goes before grpc-go's own, which nothing can take away. To be
+// released after the call.
+func (c *conn) callClient(agent string) (*callConn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	select {
 	case <-c.done:
-		return nil, errAborted
+		return nil, errEnded
 	default:
 	}
-	if c.calls != nil {
-		return c.calls.client, nil
+	if c.calls == nil || c.calls.failed != nil {
+		calls, err := c.newCallConn(agent)
+		if err != nil {
+			return nil, err
+		}
+		c.calls = calls // the old one is closed by the last that uses it
 	}
+	c.calls.live++
+	return c.calls, nil
+}
+
+func (c *conn) newCallConn(agent string) (*callConn, error) {
 	calls := &callConn{}
 	dial := func(ctx context.Context, _ string) (net.Conn, error) {
 		nc, err := c.connect(ctx)
-		calls.mu.Lock()
-		calls.err = err
-		calls.mu.Unlock()
+		if err != nil {
+			c.mu.Lock()
+			calls.failed = err
+			c.mu.Unlock()
+		}
 		return nc, err
 	}
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(dial),
-		grpc.WithStatsHandler(compressionWatch{}),
+		grpc.WithStatsHandler(watcher{}),
 		grpc.WithDisableRetry(),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithNoProxy(),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32)),
 	}
 	if agent != "" {
 		options = append(options, grpc.WithUserAgent(agent))
 	}
 	client, err := grpc.NewClient("passthrough:///"+c.address(), options...)
-	if err != nil {
-		return nil, err
-	}
 	calls.client = client
-	c.calls = calls
-	return client, nil
+	return calls, err
 }
 
-// callFailure is why the last dial for calls failed, nil if it did not.
-func (c *conn) callFailure() error {
+// releaseCalls gives back what callClient returned.
+func (c *conn) releaseCalls(calls *callConn) {
 	c.mu.Lock()
-	calls := c.calls
-	c.mu.Unlock()
-	if calls == nil {
-		return nil
+	calls.live--
+	unused := calls.live == 0 && (calls.failed != nil || calls != c.calls)
+	if unused && calls == c.calls {
+		c.calls = nil
 	}
-	calls.mu.Lock()
-	defer calls.mu.Unlock()
-	return calls.err
+	c.mu.Unlock()
+	if unused {
+		calls.close()
+	}
 }
 
-// callOptions keep what the caller sent: authority, content subtype, encoding.
+// callFailure is why the dial of calls failed, nil if it did not.
+func (c *conn) callFailure(calls *callConn) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return calls.failed
+}
+
+// callOptions keep what the caller sent: authority, content subtype, encodings.
 func (x *exchange) callOptions() []grpc.CallOption {
+	limit := x.messageLimit(x.route.Response())
 	options := []grpc.CallOption{
 		grpc.ForceCodecV2(frameCodec{}),
 		grpc.CallAuthority(x.request.out.Host),
+		grpc.MaxCallRecvMsgSize(limit),
+		grpc.MaxCallSendMsgSize(noLimit),
+		experimental.AcceptCompressors(x.acceptedEncodings()...),
 	}
-	media, _, _ := strings.Cut(x.r.Header.Get("Content-Type"), ";")
-	if _, subtype, ok := strings.Cut(media, "+"); ok {
+	if _, subtype, ok := strings.Cut(mediaType(x.r), "+"); ok {
 		options = append(options, grpc.CallContentSubtype(subtype))
 	}
 	if encoding := x.r.Header.Get("Grpc-Encoding"); encoding != "" && encoding != "identity" {
@@ -111,39 +127,37 @@ func (x *exchange) callOptions() []grpc.CallOption {
 	return options
 }
 
-// knownEncoding reports whether grpc-go can undo a grpc-encoding.
-func knownEncoding(name string) bool {
-	return name == "" || name == "identity" || grpcencoding.GetCompressor(name) != nil
+// callWatch is what grpc-go shows of the upstream's half to a stats handler
+// only. encoding may be read once headed is closed, which follows the head at
+// once; trailers once the call has ended.
+type callWatch struct {
+	headed   chan struct{}
+	once     sync.Once // guards headed: a call that nobody has processed is sent again
+	encoding string    // of its messages
+	trailers bool      // it ended the call itself
 }
 
-// compressionWatch tells the exchange in which encoding the upstream answers,
-// which grpc-go shows to nobody else.
-type compressionWatch struct{}
+type watchKey struct{}
 
-type compressionKey struct{}
+// watcher is the stats handler that fills in each call's callWatch.
+type watcher struct{}
 
-func (compressionWatch) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
-
-func (compressionWatch) HandleRPC(ctx context.Context, s stats.RPCStats) {
-	head, ok := s.(*stats.InHeader)
+func (watcher) HandleRPC(ctx context.Context, s stats.RPCStats) {
+	w, ok := ctx.Value(watchKey{}).(*callWatch)
 	if !ok {
 		return
 	}
-	// Written before the head is handed to the exchange, and never again.
-	if name, ok := ctx.Value(compressionKey{}).(*string); ok {
-		*name = head.Compression
+	switch s := s.(type) {
+	case *stats.InHeader:
+		w.once.Do(func() {
+			w.encoding = s.Compression
+			close(w.headed)
+		})
+	case *stats.InTrailer:
+		w.trailers = true
 	}
 }
 
-func (compressionWatch) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context {
-	return ctx
-}
-
-func (compressionWatch) HandleConn(context.Context, stats.ConnStats) {}
-
-func newFrame(message []byte) *frame {
-	return &frame{buf: mem.BufferSlice{mem.SliceBuffer(message)}}
-}
-
-// encodeBinary is the wire's form of a -bin value: base64 without padding.
-func encodeBinary(v string) string { return base64.RawStdEncoding.EncodeToString([]byte(v)) }
+func (watcher) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context   { return ctx }
+func (watcher) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (watcher) HandleConn(context.Context, stats.ConnStats)                       {}

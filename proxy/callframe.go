@@ -22,6 +22,10 @@ func (f *frame) bytes() []byte {
 	return joined
 }
 
+func newFrame(message []byte) *frame {
+	return &frame{buf: mem.BufferSlice{mem.SliceBuffer(message)}}
+}
+
 // frameCodec hands messages through grpc-go as bytes. Its empty name keeps the
 // content type as the caller sent it.
 type frameCodec struct{}

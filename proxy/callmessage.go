@@ -1,14 +1,8 @@
 package proxy
 
 import (
-	"context"
-	"errors"
 	"slices"
 	"time"
-
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/mem"
-	"google.golang.org/grpc/status"
 
 	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/codec/protobuf"
@@ -162,7 +156,7 @@ func (x *exchange) encodeAll(b *body, m *frame, values []codec.Value, fromCaller
 			}
 			return []*frame{m}, nil
 		}
-		left = append(left, &frame{buf: mem.BufferSlice{mem.SliceBuffer(encoded)}})
+		left = append(left, newFrame(encoded))
 	}
 	return left, nil
 }
@@ -201,8 +195,11 @@ func (s *streamRules) steps(fromCaller bool) *rules.Steps {
 // rulesNow returns the rules in force for the next message. A stream sees new
 // rules at its next message: at a new generation its head is matched again.
 // Head steps do not run again, and the upstream stays. A head that cannot be
-// matched keeps the rules it had.
+// matched keeps the rules it had, and so does a call of one message each way.
 func (x *exchange) rulesNow() streamRules {
+	if x.method != nil && !x.method.ClientStreaming && !x.method.ServerStreaming {
+		return x.stream
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	set := x.p.Rules.Load()
@@ -246,16 +243,4 @@ func (x *exchange) observe(fromCaller bool, index int, m *frame, left []*frame, 
 		Exchange: x.record.ID, Route: x.record.Route, Call: x.record.Call, Upstream: !fromCaller, Index: index,
 		At: time.Now(), In: in, Out: out, Edited: edited, Steps: slices.Clone(steps),
 	})
-}
-
-// callerFailed is what reading the caller's messages ended with.
-func (x *exchange) callerFailed(err error) error {
-	// Only the local limit on a message's size says so while receiving.
-	if status.Code(err) == codes.ResourceExhausted {
-		return &rules.StepError{Route: x.route, Step: "request", Reason: rules.ReasonTooLarge, Err: err}
-	}
-	if errors.Is(x.ctx.Err(), context.Canceled) {
-		return x.callerGone()
-	}
-	return &Error{Origin: OriginCaller, Reason: "truncated", Err: err}
 }

@@ -1,0 +1,223 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/sluice-proxy/sluice/rules"
+)
+
+// endCall notes the upstream's end of a call that had a head: its trailers and
+// status, with which tellEnd ends the caller's half.
+func (x *exchange) endCall(upstream grpc.ClientStream, caller grpc.ServerStream, err error) error {
+	s := x.noteStatus(err)
+	x.record.Response.Trailers = append(fieldsOf(upstream.Trailer()), statusFields(s)...)
+	return x.endedWell(caller, s)
+}
+
+// endWithoutHead does the same for a call that never had a head: trailers only,
+// which are its head and pass the head's steps, or a failure.
+func (x *exchange) endWithoutHead(upstream grpc.ClientStream, caller grpc.ServerStream) error {
+	s := x.noteStatus(upstream.RecvMsg(new(frame)))
+	if err := x.endedWell(caller, s); err != nil {
+		return err
+	}
+	x.response.in = &rules.Head{Status: http.StatusOK, Fields: append(fieldsOf(upstream.Trailer()), statusFields(s)...)}
+	x.response.out = x.response.in
+	return x.stepHead(x.route.Response(), &x.response, &x.record.Response, x.response.in)
+}
+
+func (x *exchange) noteStatus(err error) *status.Status {
+	s := status.Convert(err)
+	if err == io.EOF {
+		s = status.New(codes.OK, "")
+	}
+	x.outcome.GRPCStatus = rules.CodeOf(int(s.Code()))
+	return s
+}
+
+// statusFields are a status as trailers have it; its details are a field of the
+// metadata.
+func statusFields(s *status.Status) rules.Fields {
+	fields := rules.Fields{{Name: "grpc-status", Value: strconv.Itoa(int(s.Code()))}}
+	if m := s.Message(); m != "" {
+		fields = append(fields, rules.Field{Name: "grpc-message", Value: encodeGRPCMessage(m)})
+	}
+	return fields
+}
+
+// endedWell returns nil if s is what the upstream said, and not what grpc-go
+// made up because the upstream, or the caller, did not.
+func (x *exchange) endedWell(caller grpc.ServerStream, s *status.Status) error {
+	switch {
+	case x.watch.trailers:
+		return nil
+	case caller.Context().Err() != nil:
+		return x.callerLeft(caller)
+	case s.Code() == codes.ResourceExhausted && x.response.in != nil:
+		return &rules.StepError{Route: x.route, Step: "response", Reason: rules.ReasonTooLarge, Err: s.Err()}
+	}
+	return x.lost(s)
+}
+
+// lostCall is a call that the upstream broke off. Its code is what a caller
+// would have seen for it without Sluice.
+type lostCall struct {
+	err  *Error
+	code rules.Code
+}
+
+func (l *lostCall) Error() string { return l.err.Error() }
+func (l *lostCall) Unwrap() error { return l.err }
+
+// lost describes a call that the upstream broke off, or answered with what is
+// no gRPC.
+func (x *exchange) lost(s *status.Status) error {
+	reason := "protocol"
+	switch s.Code() {
+	case codes.Unavailable, codes.Canceled, codes.ResourceExhausted:
+		reason = "reset" // its connection, or its stream with one of HTTP/2's codes
+	}
+	x.outcome.Error = reason
+	return &lostCall{&Error{Origin: OriginUpstream, Reason: reason, Err: s.Err()}, x.outcome.GRPCStatus}
+}
+
+// notOpened describes a call that could not be opened. grpc-go has a status for
+// it; the dialler has kept the cause.
+func (x *exchange) notOpened(caller grpc.ServerStream, err error) error {
+	if caller.Context().Err() != nil {
+		return x.callerLeft(caller)
+	}
+	if cause := x.c.callFailure(x.calls); cause != nil {
+		return x.upstreamFailed(cause)
+	}
+	return x.lost(x.noteStatus(err))
+}
+
+// deadlineSlack is how long before its deadline a caller that leaves is taken
+// to leave because of it: its clock and ours run for the same time, and either
+// may be first.
+const deadlineSlack = 10 * time.Millisecond
+
+// callerLeft tells whether the caller's end was its deadline, which is the
+// upstream's failure, or its own wish.
+func (x *exchange) callerLeft(caller grpc.ServerStream) error {
+	deadline, ok := caller.Context().Deadline()
+	if !ok || time.Until(deadline) > deadlineSlack {
+		return x.callerGone()
+	}
+	x.outcome.Error, x.outcome.GRPCStatus = "timeout", "DEADLINE_EXCEEDED"
+	return &Error{Origin: OriginUpstream, Reason: "timeout", Err: context.DeadlineExceeded}
+}
+
+// callFallback answers a call that the breaker refused with the fallback, if
+// the route has one for this method.
+func (x *exchange) callFallback(caller grpc.ServerStream, refused error) error {
+	a := x.route.Breaker().Fallback
+	if a == nil {
+		return refused
+	}
+	n, _ := a.GRPC.Number()
+	code := codes.Code(n)
+	head := &rules.Head{Status: http.StatusOK, Fields: a.Headers}
+	if code == codes.OK {
+		if x.method == nil {
+			return refused
+		}
+		data, err := x.method.Output.Encode(nil, a.Body)
+		if err != nil {
+			return x.encodeFailed("upstream.breaker.fallback", err, nil)
+		}
+		x.response.in, x.response.out = head, head
+		// A fallback is the one message of the response, in a stream too.
+		left, err := x.stepMessage(rules.Whole, false, newFrame(data))
+		if err != nil {
+			return err
+		}
+		if err := x.sendCallHead(caller); err != nil {
+			return err
+		}
+		for _, m := range left {
+			if err := caller.SendMsg(m); err != nil {
+				return x.callerGone()
+			}
+		}
+	}
+	x.response.in, x.response.out = head, head
+	x.record.Answered = answeredFallback
+	x.record.Response.Trailers = statusFields(status.New(code, a.Message))
+	return nil
+}
+
+// tellEnd tells the caller how the call ended, and returns its error. It leaves
+// to finish what was not begun and is Sluice's own answer, and what ends in a
+// reset.
+func (x *exchange) tellEnd(w *callWriter) error {
+	x.began = w.began
+	err := x.callErr
+	if x.ctx.Err() != nil && (err == nil || x.joined.idle) {
+		return x.callerGone()
+	}
+	if err != nil && (!w.began || x.abortsCall(err)) {
+		return err
+	}
+	x.began, x.told = true, true
+	x.record.Status = http.StatusOK
+	h := w.Header()
+	clear(h)
+	trailers := x.record.Response.Trailers
+	if err != nil {
+		a := x.answerFor(err)
+		n, _ := a.code.Number()
+		x.record.GRPCStatus = a.code
+		trailers = append(statusFields(status.New(codes.Code(n), a.message)), rules.Field{Name: errorHeader, Value: a.headerValue()})
+	} else {
+		x.record.GRPCStatus = x.grpcStatus()
+	}
+	prefix := http.TrailerPrefix
+	if !w.began {
+		prefix = ""
+		h["Date"], h["Content-Length"] = nil, nil
+		for _, f := range x.response.out.Fields {
+			h.Add(f.Name, f.Value)
+		}
+		x.setContentType(h)
+	}
+	for _, f := range trailers {
+		h.Add(prefix+f.Name, f.Value)
+	}
+	if !w.began {
+		w.ResponseWriter.WriteHeader(http.StatusOK)
+	}
+	return err
+}
+
+// abortsCall reports whether nobody is left to be told of err.
+func (x *exchange) abortsCall(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Origin == OriginCaller && e.Reason == "cancelled"
+}
+
+// grpcStatus is the status that the upstream or a fallback ended the call with.
+func (x *exchange) grpcStatus() rules.Code {
+	v := x.record.Response.Trailers.Get("Grpc-Status")
+	if v == "" && x.response.in != nil {
+		v = x.response.in.Fields.Get("Grpc-Status") // trailers only
+	}
+	if v == "" {
+		return ""
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil {
+		return "UNKNOWN"
+	}
+	return rules.CodeOf(n)
+}
