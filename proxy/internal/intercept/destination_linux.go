@@ -102,10 +102,7 @@ func setListen(c syscall.RawConn, o Options, is6 bool) error {
 			err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 		}
 		if err == nil && o.Transparent {
-			if err = unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_TRANSPARENT, 1); err == nil && is6 {
-				err = unix.SetsockoptInt(int(fd), unix.SOL_IPV6, unix.IPV6_TRANSPARENT, 1)
-			}
-			err = transparentError(err)
+			err = transparentError(setTransparent(int(fd), is6))
 		}
 	})
 	if cerr != nil {

@@ -25,3 +25,7 @@ func setListen(_ syscall.RawConn, o Options, _ bool) error {
 	}
 	return nil
 }
+
+func bindFrom(_ syscall.RawConn, from netip.Addr, _ netip.AddrPort) error {
+	return fromError(from, errLinux)
+}

@@ -37,6 +37,11 @@ type Dialer struct {
 // Dial connects to address, host:port or an IP address and port. The connection
 // is a bare one, so that it can be spliced.
 func (d *Dialer) Dial(ctx context.Context, address string) (*net.TCPConn, error) {
+	return d.dial(ctx, address, netip.Addr{})
+}
+
+// dial connects from the address given, if it is valid.
+func (d *Dialer) dial(ctx context.Context, address string, from netip.Addr) (*net.TCPConn, error) {
 	timeout := d.Timeout
 	if timeout == 0 {
 		timeout = DefaultTimeout
@@ -52,6 +57,11 @@ func (d *Dialer) Dial(ctx context.Context, address string) (*net.TCPConn, error)
 			destination, err := netip.ParseAddrPort(to)
 			if err != nil {
 				return err
+			}
+			if from.IsValid() {
+				if err := bindFrom(c, from, unmap(destination)); err != nil {
+					return err
+				}
 			}
 			return attempts.begin(destination)
 		},
