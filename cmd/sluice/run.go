@@ -47,7 +47,7 @@ func newRunCmd() *cobra.Command {
 	flags.StringVar(&o.listen, "listen", "", "address of an explicit reverse proxy")
 	flags.StringVar(&o.upstream, "upstream", "", "host:port that --listen stands for")
 	flags.StringVar(&o.direction, "direction", "inbound", "direction of --listen: inbound or outbound")
-	flags.BoolVar(&o.transparent, "tproxy", false, "take inbound connections by TPROXY, as 'sluice iptables apply --mode tproxy' sends them")
+	flags.BoolVar(&o.transparent, "tproxy", false, "keep the caller's address on inbound connections; goes with 'sluice iptables apply --mode tproxy' and needs CAP_NET_ADMIN")
 	flags.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }
@@ -61,16 +61,15 @@ func runSidecar(cmd *cobra.Command, o runOptions) error {
 	if err != nil {
 		return err
 	}
+	mark, err := chooseMark(cfg, o.transparent)
+	if err != nil {
+		return err
+	}
 	// Signals are caught before anything is open, so that none is lost.
 	ctx, interrupt, stop := onSignals(cmd.Context())
 	defer stop()
 	listeners, err := openListeners(ctx, cfg, o.transparent)
 	if err != nil {
-		return err
-	}
-	mark, err := chooseMark(cfg)
-	if err != nil {
-		closeListeners(listeners)
 		return err
 	}
 	s, err := newSidecar(cfg, sidecarOptions{Listeners: listeners, Mark: mark, Stderr: cmd.ErrOrStderr(), Level: level})
@@ -120,6 +119,9 @@ func (o *runOptions) load(cmd *cobra.Command) (config.Config, error) {
 		}
 		cfg.Listeners = config.Listeners{Explicit: []config.Explicit{explicit}}
 	}
+	if o.transparent && cfg.Listeners.Inbound.Port == 0 {
+		return cfg, usageError(errors.New("--tproxy is for the inbound listener, and there is none"))
+	}
 	cfg.Admin.Socket = usableSocket(cfg.Admin.Socket)
 	return cfg, nil
 }
@@ -137,7 +139,7 @@ func openListeners(ctx context.Context, cfg config.Config, transparent bool) (_ 
 		if err != nil {
 			return fmt.Errorf("listener %s: %w", name, err)
 		}
-		listeners = append(listeners, proxy.Listener{Name: name, Net: l, Direction: direction, Upstream: upstream})
+		listeners = append(listeners, proxy.Listener{Name: name, Net: l, Direction: direction, Upstream: upstream, Transparent: transparent})
 		return nil
 	}
 	if a := cfg.Listeners.Outbound; a.Port != 0 {
@@ -167,16 +169,22 @@ func closeListeners(listeners []proxy.Listener) {
 // chooseMark marks upstream sockets where this process may, so that the
 // redirect lets them pass. Where it may not, its uid or gid has to be the one
 // that the redirect lets pass; as root nothing would, and every connection
-// would come back.
-func chooseMark(cfg config.Config) (uint32, error) {
-	if cfg.Listeners.Outbound.Port == 0 {
+// would come back. TPROXY's rules go by the mark alone.
+func chooseMark(cfg config.Config, transparent bool) (uint32, error) {
+	if cfg.Listeners.Outbound.Port == 0 && !transparent {
 		return 0, nil
 	}
 	err := proxy.CheckMark(iptables.DefaultMark)
-	if err == nil {
+	switch {
+	case err == nil:
 		return iptables.DefaultMark, nil
-	}
-	if os.Geteuid() == 0 {
+	case transparent && errors.Is(err, syscall.EPERM):
+		return 0, fmt.Errorf("--tproxy dials the service in the caller's name, which needs CAP_NET_ADMIN: "+
+			"grant it (capabilities: add: [NET_ADMIN] to a container; to another user than root as an ambient capability), "+
+			"or redirect without --mode tproxy: %w", syscall.EPERM)
+	case transparent:
+		return 0, fmt.Errorf("--tproxy: %w", err)
+	case os.Geteuid() == 0:
 		return 0, fmt.Errorf("run as root without CAP_NET_ADMIN cannot keep its own connections out of the redirect: run it as uid %s, or give it CAP_NET_ADMIN: %w",
 			iptables.DefaultBypassID, err)
 	}
