@@ -385,3 +385,21 @@ func asInt(v any) (int, bool) {
 	}
 	return 0, false
 }
+
+// bessel is jn or yn, whose work grows with their order.
+func (m *machine) bessel(name string, order, x any, f func(int, float64) float64) any {
+	for _, v := range [...]any{order, x} {
+		if err := m.checkNumber(v); err != nil {
+			return err
+		}
+		if rank(v) != 3 {
+			return failType(name, v)
+		}
+	}
+	n, _ := asInt(order)
+	if err := m.charge(int(min(math.Abs(float64(n)), 1<<40))); err != nil {
+		return err
+	}
+	x, _ = number(x)
+	return f(n, asFloat(x))
+}

@@ -103,13 +103,13 @@ func newBuiltinTable() map[string]builtin {
 	t.all(builtin{treatment: measured, args: "path", guarded: "0"}, `getpath/1`)
 	t.all(builtin{treatment: measured, args: "num", guarded: "0", reads: readsArgs}, `range/1 limit/2 skip/2 nth/2`)
 	t.all(builtin{treatment: measured, args: "num", guarded: "01", reads: readsArgs}, `range/2 atan2/2 copysign/2 drem/2 fdim/2
-		fmax/2 fmin/2 fmod/2 hypot/2 jn/2 nextafter/2 nexttoward/2 remainder/2 ldexp/2 scalb/2 scalbln/2 yn/2 pow/2`)
+		fmax/2 fmin/2 fmod/2 hypot/2 nextafter/2 nexttoward/2 remainder/2 ldexp/2 scalb/2 scalbln/2 pow/2`)
 	t.all(builtin{treatment: measured, args: "num", guarded: "012", reads: readsArgs}, `range/3 fma/3`)
 
 	t.all(builtin{treatment: native, name: "sum"}, `add/0`)
 	t.all(builtin{treatment: native}, `join/1 split/1 flatten/0 flatten/1 transpose/0 contains/1 inside/1 indices/1 index/1
 		rindex/1 sort/0 unique/0 min/0 max/0 bsearch/1 setpath/2 delpaths/1`)
-	t.all(builtin{treatment: native, reads: readsArgs}, `now/0`)
+	t.all(builtin{treatment: native, reads: readsArgs}, `now/0 jn/2 yn/2`)
 
 	t.all(builtin{treatment: prelude}, `del/1 map_values/1 pick/1 sort_by/1 group_by/1 unique_by/1 min_by/1 max_by/1
 		combinations/0 combinations/1 fromstream/1 INDEX/1 IN/1`)

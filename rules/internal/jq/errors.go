@@ -99,14 +99,16 @@ func (p *Program) runtimeError(err error) error {
 		}
 		return &RuntimeError{Msg: "error", Preview: truncate(preview(raised.Value()), maxPreview)}
 	}
-	msg := err.Error()
-	cut := len(msg)
-	for _, sign := range []string{"(", " cannot be applied to "} {
-		if i := strings.Index(msg, sign); i >= 0 && i < cut {
-			cut = i
-		}
+	return stockError(err.Error())
+}
+
+// stockError takes the values out of the text of an error of gojq's.
+func stockError(text string) *RuntimeError {
+	if what, about, ok := strings.Cut(text, " cannot be applied to "); ok && !strings.Contains(what, "(") {
+		return &RuntimeError{Msg: what + " cannot be applied", Preview: truncate(about, maxPreview)}
 	}
-	return &RuntimeError{Msg: strings.TrimSpace(truncate(msg[:cut], 128)), Preview: truncate(msg[cut:], maxPreview)}
+	what, about, _ := strings.Cut(text, "(")
+	return &RuntimeError{Msg: strings.TrimSpace(truncate(what, 128)), Preview: truncate(about, maxPreview)}
 }
 
 // truncate cuts s to at most n bytes, between characters.

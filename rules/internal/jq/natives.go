@@ -1,6 +1,7 @@
 package jq
 
 import (
+	"math"
 	"sync"
 
 	"github.com/itchyny/gojq"
@@ -45,6 +46,8 @@ var nativeTable = sync.OnceValue(func() map[string]nativeDef {
 	add(2, func(m *machine, _ any, a []any) any { return m.compare(a[0], a[1]) < 0 }, "_less")
 	add(2, func(m *machine, _ any, a []any) any { return m.compare(a[0], a[1]) >= 0 }, "_at_least")
 	add(2, func(m *machine, _ any, a []any) any { return m.compare(a[0], a[1]) <= 0 }, "_at_most")
+	add(2, func(m *machine, _ any, a []any) any { return m.bessel("jn", a[0], a[1], math.Jn) }, "_jn")
+	add(2, func(m *machine, _ any, a []any) any { return m.bessel("yn", a[0], a[1], math.Yn) }, "_yn")
 	// arrays and objects
 	add(0, nativeSum, "_sum")
 	add(1, nativeContains, "_contains")
