@@ -258,7 +258,7 @@ func (m *machine) sorted(name string, v, keys any) ([]keyed, error) {
 		items[i] = keyed{list[i], by[i]}
 	}
 	slices.SortStableFunc(items, func(a, b keyed) int {
-		if !m.pay(3) {
+		if !m.pay(1) {
 			return 0
 		}
 		return m.compare(a.key, b.key)

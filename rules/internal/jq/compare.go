@@ -74,7 +74,7 @@ func (m *machine) compareAt(l, r any, depth int) int {
 	switch l := l.(type) {
 	case string:
 		r := r.(string)
-		m.pay(min(len(l), len(r)) / 64)
+		m.pay(min(len(l), len(r)) / 256)
 		return strings.Compare(l, r)
 	case []any:
 		r := r.([]any)
@@ -176,7 +176,7 @@ func (m *machine) equalAt(l, r any, depth int) bool {
 	switch l := l.(type) {
 	case string:
 		r, ok := r.(string)
-		return ok && len(l) == len(r) && m.pay(len(l)/64) && l == r
+		return ok && len(l) == len(r) && m.pay(len(l)/256) && l == r
 	case []any:
 		r, ok := r.([]any)
 		if !ok || len(l) != len(r) || !m.pay(len(l)) || m.deep(depth) {

@@ -23,9 +23,9 @@ func guardCost(m *machine, v any, _ []any) any {
 	case string:
 		n = len(v) / 8
 	case []any:
-		n = len(v) / 2
-	case map[string]any:
 		n = len(v)
+	case map[string]any:
+		n = 4 * len(v) // their keys are sorted
 	}
 	if n > 0 {
 		if err := m.charge(n); err != nil {

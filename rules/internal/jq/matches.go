@@ -210,6 +210,29 @@ func nativeSubstitute(m *machine, _ any, args []any) any {
 	return out
 }
 
+// nativeReplace is sub and gsub with a replacement that is always the same
+// string: args are the expression, its flags, whether all matches are wanted,
+// and the replacement.
+func nativeReplace(m *machine, v any, args []any) any {
+	found, err := m.searchRegex("sub", v, []any{args[0], args[1]}, args[2] == true)
+	if err != nil {
+		return err
+	}
+	by := args[3].(string)
+	if err := m.text(len(found.text) + len(by)*len(found.places)); err != nil {
+		return err
+	}
+	var b strings.Builder
+	at := 0
+	for _, place := range found.places {
+		b.WriteString(found.text[at:place[0]])
+		b.WriteString(by)
+		at = place[1]
+	}
+	b.WriteString(found.text[at:])
+	return b.String()
+}
+
 func (m *machine) substitute(found *matches, replacements []any, column int) (string, error) {
 	total := len(found.text)
 	for _, list := range replacements {

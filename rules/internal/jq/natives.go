@@ -88,6 +88,7 @@ var nativeTable = sync.OnceValue(func() map[string]nativeDef {
 	add(2, nativeSplits, "_splits")
 	add(3, nativeFind, "_find")
 	add(0, nativeCaptures, "_captures")
+	add(4, nativeReplace, "_replace")
 	add(2, nativeSubstitute, "_substitute")
 	// time
 	add(0, nativeNow, "_now")

@@ -37,6 +37,7 @@ type regex struct {
 	further *regexp.Regexp // group 1 is the match, the others are one further
 	names   []string
 	literal string // what it matches, if that is only this
+	local   bool   // each match is found without looking beyond its end: [a-z] or \s+
 	weight  int    // steps per character
 }
 
@@ -64,11 +65,21 @@ func compileRegex(key regexKey) (*regex, error) {
 		re.literal = prefix
 	}
 	if parsed, err := syntax.Parse(text, syntax.Perl); err == nil {
+		re.local = isLocal(parsed)
 		if program, err := syntax.Compile(parsed.Simplify()); err == nil {
-			re.weight += len(program.Inst) / 32
+			re.weight += len(program.Inst) / 16
 		}
 	}
 	return re, nil
+}
+
+// isLocal: all matches of one character, or of a greedy row of them, cost no more
+// than the text is long.
+func isLocal(e *syntax.Regexp) bool {
+	if e.Op == syntax.OpPlus && e.Flags&syntax.NonGreedy == 0 {
+		e = e.Sub[0]
+	}
+	return e.Op == syntax.OpCharClass
 }
 
 // maxExtraRegexps is how many expressions a machine keeps that were not known
@@ -111,6 +122,10 @@ func (m *machine) find(re *regex, s string, all bool) ([][]int, error) {
 	}
 	if err := m.charge(len(s) * re.weight); err != nil {
 		return nil, err
+	}
+	if re.local && all {
+		found := re.first.FindAllStringSubmatchIndex(s, -1)
+		return found, m.charge(8 * len(found))
 	}
 	match := re.first.FindStringSubmatchIndex(s)
 	var found [][]int

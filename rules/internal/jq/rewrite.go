@@ -248,13 +248,13 @@ func (r *rewriter) builtin(b builtin, f *gojq.Func, args []*gojq.Query) *gojq.Qu
 	}
 	switch b.treatment {
 	case native:
-		if paths, ok := r.staticPathsOf(f); ok {
-			return r.native("_delpaths", paths)
-		}
 		return r.native("_"+name, args...)
 	case prelude:
 		if paths, ok := r.staticPathsOf(f); ok {
 			return r.native("_delpaths", paths)
+		}
+		if replaced, ok := r.replaceText(f, args); ok {
+			return replaced
 		}
 		return r.prelude(name, args...)
 	case measured:
@@ -277,6 +277,26 @@ func (r *rewriter) staticPathsOf(f *gojq.Func) (*gojq.Query, bool) {
 	}
 	paths, ok := staticPaths(f.Args[0])
 	return arrayQuery(paths), ok
+}
+
+// replaceText is sub and gsub with a literal replacement.
+func (r *rewriter) replaceText(f *gojq.Func, args []*gojq.Query) (*gojq.Query, bool) {
+	if f.Name != "sub" && f.Name != "gsub" {
+		return nil, false
+	}
+	if _, ok := literalString(args[1]); !ok {
+		return nil, false
+	}
+	flags, all := asQuery(&gojq.Term{Type: gojq.TermTypeNull}), gojq.TermTypeFalse
+	if len(args) == 3 {
+		if flags = args[2]; !isConstant(flags) { // the order of several results
+			return nil, false
+		}
+	}
+	if f.Name == "gsub" {
+		all = gojq.TermTypeTrue
+	}
+	return r.native("_replace", args[0], flags, asQuery(&gojq.Term{Type: all}), args[1]), true
 }
 
 func (r *rewriter) variable(name string) *gojq.Query {

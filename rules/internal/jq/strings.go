@@ -75,7 +75,7 @@ func nativeJoin(m *machine, v any, args []any) any {
 }
 
 func nativeIndices(m *machine, v any, args []any) any {
-	return m.search("indices", v, args[0], func(at []int) any {
+	return m.search("indices", v, args[0], false, func(at []int) any {
 		out := make([]any, len(at))
 		for i, n := range at {
 			out[i] = n
@@ -85,7 +85,7 @@ func nativeIndices(m *machine, v any, args []any) any {
 }
 
 func nativeIndex(m *machine, v any, args []any) any {
-	return m.search("index", v, args[0], func(at []int) any {
+	return m.search("index", v, args[0], true, func(at []int) any {
 		if len(at) == 0 {
 			return nil
 		}
@@ -94,7 +94,7 @@ func nativeIndex(m *machine, v any, args []any) any {
 }
 
 func nativeRindex(m *machine, v any, args []any) any {
-	return m.search("rindex", v, args[0], func(at []int) any {
+	return m.search("rindex", v, args[0], false, func(at []int) any {
 		if len(at) == 0 {
 			return nil
 		}
@@ -102,9 +102,9 @@ func nativeRindex(m *machine, v any, args []any) any {
 	})
 }
 
-// search finds every place of x in v, overlapping ones too, in characters of a
-// string or elements of an array.
-func (m *machine) search(name string, v, x any, result func([]int) any) any {
+// search finds every place of x in v, overlapping ones too, or the first, in
+// characters of a string or elements of an array.
+func (m *machine) search(name string, v, x any, first bool, result func([]int) any) any {
 	var at []int
 	switch v := v.(type) {
 	case nil:
@@ -114,13 +114,13 @@ func (m *machine) search(name string, v, x any, result func([]int) any) any {
 		if !ok {
 			return failType(name, x)
 		}
-		at = m.searchText(v, x)
+		at = m.searchText(v, x, first)
 	case []any:
 		part, ok := x.([]any)
 		if !ok {
 			part = []any{x}
 		}
-		at = m.searchArray(v, part)
+		at = m.searchArray(v, part, first)
 	default:
 		return failType(name, v)
 	}
@@ -132,7 +132,7 @@ func (m *machine) search(name string, v, x any, result func([]int) any) any {
 
 // searchText returns the characters at which part begins, by the algorithm of
 // Knuth, Morris and Pratt: it looks at each byte once.
-func (m *machine) searchText(s, part string) []int {
+func (m *machine) searchText(s, part string, first bool) []int {
 	if part == "" || len(part) > len(s) || !m.pay(len(s)/4+len(part)+1) {
 		return nil
 	}
@@ -158,15 +158,15 @@ func (m *machine) searchText(s, part string) []int {
 		characters += utf8.RuneCountInString(s[counted:start])
 		counted = start
 		at = append(at, characters)
-		if !m.pay(2) {
-			return nil
+		if first || !m.pay(2) {
+			return at
 		}
 		k = border[k]
 	}
 	return at
 }
 
-func (m *machine) searchArray(list, part []any) []int {
+func (m *machine) searchArray(list, part []any, first bool) []int {
 	if len(part) == 0 {
 		return nil
 	}
@@ -176,7 +176,9 @@ func (m *machine) searchArray(list, part []any) []int {
 			return nil
 		}
 		if slices.EqualFunc(list[i:i+len(part)], part, func(a, b any) bool { return m.pay(1) && m.equal(a, b) }) {
-			at = append(at, i)
+			if at = append(at, i); first {
+				return at
+			}
 		}
 	}
 	return at
