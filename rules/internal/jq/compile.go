@@ -78,7 +78,7 @@ func locate(src string, variables []string, findings []finding) []Problem {
 				if f.word != "import" && f.word != "include" && f.word != "module" {
 					continue
 				}
-			} else if i >= len(r.findings) || r.findings[i].word != other {
+			} else if !sameButOne(findings, r.findings, i, other) {
 				continue
 			}
 			problems[i].Offset, problems[i].End, placed[i] = w.at, w.at+len(w.text), true
@@ -87,6 +87,19 @@ func locate(src string, variables []string, findings []finding) []Problem {
 	}
 	slices.SortStableFunc(problems, func(a, b Problem) int { return cmp.Compare(a.Offset, b.Offset) })
 	return problems
+}
+
+// sameButOne reports whether after is before, but for the word at i.
+func sameButOne(before, after []finding, i int, word string) bool {
+	if len(before) != len(after) {
+		return false
+	}
+	for j := range before {
+		if j != i && before[j].word != after[j].word {
+			return false
+		}
+	}
+	return after[i].word == word
 }
 
 // newMachine compiles the program for a run of its own.
