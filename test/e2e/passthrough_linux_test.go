@@ -79,21 +79,27 @@ func TestRefusedStaysRefused(t *testing.T) {
 	p := newPod(t)
 	p.start()
 	p.ways(t, func(t *testing.T, from *netns.Host, as netns.As, to func(int) string) {
-		// The kernel has completed the handshake with Sluice; the reset follows.
-		// It may even come before the caller's connect() has returned.
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		defer cancel()
-		nc, err := from.Dial(ctx, "tcp", to(closedPort), as)
-		if err == nil {
-			defer nc.Close()
-			nc.SetReadDeadline(time.Now().Add(5 * time.Second))
-			_, err = nc.Read(make([]byte, 1))
-		}
-		if !testbed.IsReset(err) {
-			t.Errorf("got %v, want a reset", err)
-		}
+		expectReset(t, from, as, to(closedPort))
 	})
 	p.stop()
+}
+
+// expectReset expects what a caller sees of a closed port: the kernel has
+// completed the handshake with Sluice; the reset follows. It may even come
+// before the caller's connect() has returned.
+func expectReset(t *testing.T, from *netns.Host, as netns.As, address string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	nc, err := from.Dial(ctx, "tcp", address, as)
+	if err == nil {
+		defer nc.Close()
+		nc.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_, err = nc.Read(make([]byte, 1))
+	}
+	if !testbed.IsReset(err) {
+		t.Errorf("got %v, want a reset", err)
+	}
 }
 
 func dial(t *testing.T, from *netns.Host, as netns.As, address string) net.Conn {

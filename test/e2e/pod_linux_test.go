@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -91,8 +92,9 @@ func (f family) at(host string, port int) string {
 	return netip.AddrPortFrom(netip.MustParseAddr(host), uint16(port)).String()
 }
 
-// newPod makes both hosts and the same servers on each.
-func newPod(t *testing.T) *pod {
+// newPod makes both hosts and the same servers on each, and redirects with
+// flags.
+func newPod(t *testing.T, flags ...string) *pod {
 	t.Helper()
 	bin := sluice(t)
 	p := &pod{Host: netns.New(t, "pod"), t: t, peer: netns.New(t, "peer"), dir: t.TempDir()}
@@ -113,7 +115,7 @@ func newPod(t *testing.T) *pod {
 	}
 	serve(p.Host, service)
 	serve(p.peer, netns.As{})
-	p.Run(t, bin, "iptables", "apply")
+	p.Run(t, bin, append([]string{"iptables", "apply"}, flags...)...)
 	return p
 }
 
@@ -129,14 +131,28 @@ func (p *pod) rule(name, text string) {
 // waits until it is ready.
 func (p *pod) start() {
 	p.t.Helper()
+	p.startAs([]string{"--reuid", "1337", "--regid", "1337", "--clear-groups", "--inh-caps=-all"})
+}
+
+// startAs is start under another identity, as setpriv's arguments say it, and
+// with further flags.
+func (p *pod) startAs(who []string, flags ...string) {
+	p.t.Helper()
+	p.spawn(who, flags...)
+	testbed.Eventually(p.t, 20*time.Second, func() error { return p.get("/healthz/ready", http.StatusOK) })
+}
+
+// spawn starts the sidecar and does not wait for it.
+func (p *pod) spawn(who []string, flags ...string) {
+	p.t.Helper()
 	conf := fmt.Sprintf("rules: %s/rules\nadmin: {listen: \"off\", socket: %s/admin.sock}\ndrain: 20s\n", p.dir, p.dir)
 	if err := os.WriteFile(p.dir+"/sluice.yaml", []byte(conf), 0o644); err != nil {
 		p.t.Fatal(err)
 	}
 	os.Chown(p.dir, 1337, 1337)
 	p.log = new(output)
-	p.run = p.Cmd(context.Background(), "setpriv", "--reuid", "1337", "--regid", "1337", "--clear-groups", "--inh-caps=-all",
-		sluice(p.t), "run", "-c", p.dir+"/sluice.yaml")
+	args := append(slices.Clone(who), sluice(p.t), "run", "-c", p.dir+"/sluice.yaml")
+	p.run = p.Cmd(context.Background(), "setpriv", append(args, flags...)...)
 	p.run.Stdout, p.run.Stderr = p.log, p.log
 	if err := p.run.Start(); err != nil {
 		p.t.Fatal(err)
@@ -150,7 +166,6 @@ func (p *pod) start() {
 			p.t.Logf("sidecar:\n%s", p.log)
 		}
 	})
-	testbed.Eventually(p.t, 20*time.Second, func() error { return p.get("/healthz/ready", http.StatusOK) })
 }
 
 // get asks the health port from inside the pod.
