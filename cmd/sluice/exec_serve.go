@@ -19,14 +19,7 @@ import (
 // come from the namespace, its published ports from the host. There is no TCP
 // admin port, only a socket, so that two at once do not collide.
 func newExecSidecar(ns *rootless.Namespace, o execOptions, ports []published) (*sidecar, error) {
-	cfg := config.Default()
-	cfg.Rules = o.rules
-	cfg.Listeners = config.Listeners{}
-	cfg.Admin = config.Admin{Socket: ownSocket()}
-	cfg.Health = config.Address{}
-	cfg.Log.Exchanges = config.ExchangesOff
-	cfg.Drain = 0 // when the command has ended, nobody is left to wait for
-	s, err := newSidecar(cfg, sidecarOptions{
+	s, err := newSidecar(execConfig(o.rules, ownSocket()), sidecarOptions{
 		Listeners: execListeners(ns, ports),
 		Stderr:    os.Stderr,
 		Level:     slog.LevelWarn,
@@ -38,6 +31,18 @@ func newExecSidecar(ns *rootless.Namespace, o execOptions, ports []published) (*
 		return nil, execFailure(err)
 	}
 	return s, err
+}
+
+// execConfig is the configuration of a sidecar that is there for one command.
+func execConfig(dir, socket string) config.Config {
+	cfg := config.Default()
+	cfg.Rules = dir
+	cfg.Listeners = config.Listeners{}
+	cfg.Admin = config.Admin{Socket: socket}
+	cfg.Health = config.Address{}
+	cfg.Log.Exchanges = config.ExchangesOff
+	cfg.Drain = 0 // when the command has ended, nobody is left to wait for
+	return cfg
 }
 
 func execListeners(ns *rootless.Namespace, ports []published) []proxy.Listener {

@@ -5,6 +5,7 @@ import "github.com/spf13/cobra"
 // addCommands is the one readable list of what the binary can do.
 func addCommands(root *cobra.Command) {
 	root.AddCommand(
+		newDemoCmd(),
 		newExecCmd(),
 		newRunCmd(),
 		newIptablesCmd(),
@@ -14,5 +15,6 @@ func addCommands(root *cobra.Command) {
 		newRoutesCmd(),
 		newBreakersCmd(),
 		newVersionCmd(),
+		newShopCmd(), // hidden: what the demo and the README show Sluice on
 	)
 }

@@ -1,6 +1,7 @@
 package shop
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -66,6 +67,22 @@ func (c *Client) Do(ctx context.Context, args ...string) error {
 	default:
 		return fmt.Errorf("shop client: no command %q with %d arguments", name, len(rest))
 	}
+}
+
+// Converse runs one command for each line of in until in ends. After the
+// answers to a command, or a line "error: ..." in their place, it prints an
+// empty line.
+func (c *Client) Converse(ctx context.Context, in io.Reader) error {
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		if err := c.Do(ctx, strings.Fields(lines.Text())...); err != nil {
+			fmt.Fprintf(c.Out, "error: %v\n", err)
+		}
+		if _, err := fmt.Fprintln(c.Out); err != nil {
+			return err
+		}
+	}
+	return lines.Err()
 }
 
 func (c *Client) fail(ctx context.Context, how string) error {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +90,24 @@ func TestUnknownCommandsAreErrors(t *testing.T) {
 		if err := client.Do(t.Context(), strings.Fields(command)...); err == nil {
 			t.Errorf("%q: got no error", command)
 		}
+	}
+}
+
+func TestAConversationAnswersEachLineAndGoesOnAfterAnError(t *testing.T) {
+	client := startShop(t)
+	var out bytes.Buffer
+	client.Out = &out
+	if err := client.Converse(t.Context(), strings.NewReader("rates 1\nsing la\nwatch 7 2\nget 0\n")); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(out.String()) {
+		before, _, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		got = append(got, before)
+	}
+	want := []string{"GET", "", "error:", "", "shop.v1.Orders/Watch", "shop.v1.Orders/Watch", "", "shop.v1.Orders/Get", ""}
+	if !slices.Equal(got, want) {
+		t.Errorf("got lines beginning with %q, want %q:\n%s", got, want, &out)
 	}
 }
 

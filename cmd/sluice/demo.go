@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/demo"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/shop"
+	"github.com/sluice-proxy/sluice/proxy/tap"
+)
+
+// demoBudget bounds the demo, which takes some two seconds.
+const demoBudget = 60 * time.Second
+
+func newDemoCmd() *cobra.Command {
+	var stay bool
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "See Sluice change, guard and show real traffic, in one terminal",
+		Long: `See Sluice change, guard and show real traffic: a small shop that knows nothing of it, and the shop's customer in a network
+namespace of its own. No root, no network, no other program; it ends by itself after some seconds. What it prints really
+passed the wire, and when something is not as it should be it says so and exits with 1.`,
+		Example: "  sluice demo\n  sluice demo --stay",
+		Args:    usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			out := cmd.OutOrStdout()
+			return runDemo(cmd.Context(), demo.Printer{Out: out, Colour: coloured(out)}, stay)
+		},
+	}
+	cmd.Flags().BoolVar(&stay, "stay", false, "keep all of it running, for three things to try in another terminal, until Ctrl-C")
+	return cmd
+}
+
+// demoPlay is one run of the demo.
+type demoPlay struct {
+	demo.Printer
+	*demoStage
+	started time.Time
+}
+
+// runDemo plays the scenes in order. A closed pipe ends it like Ctrl-C: what
+// was started is ended, what was written is removed.
+func runDemo(parent context.Context, printer demo.Printer, stay bool) error {
+	ctx, stop := signal.NotifyContext(parent, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+	defer stop()
+	bounded, cancel := context.WithTimeout(ctx, demoBudget)
+	defer cancel()
+	play := demoPlay{Printer: printer, started: time.Now()}
+	var err error
+	play.demoStage, err = newDemoStage(bounded)
+	defer play.close()
+	if err != nil {
+		return demoError(ctx, fmt.Errorf("set the stage: %w", err))
+	}
+	for _, scene := range []func(context.Context) error{play.introduce, play.json, play.grpc, play.breaker, play.tap} {
+		if err := scene(bounded); err != nil {
+			return demoError(ctx, err)
+		}
+	}
+	play.Space()
+	play.Say("All of this passed the wire, in %.1f s.", time.Since(play.started).Seconds())
+	if stay {
+		return play.stay(ctx)
+	}
+	play.Say("Next: sluice demo --stay, to try it yourself, or sluice exec -- COMMAND, for a program of your own.")
+	return nil
+}
+
+// demoError tells an interrupt, which may show first as a program that ended,
+// from a failure.
+func demoError(ctx context.Context, err error) error {
+	select {
+	case <-ctx.Done():
+		return &exitError{Code: 128 + int(syscall.SIGINT), Err: errors.New("demo: interrupted; everything is cleaned up")}
+	case <-time.After(100 * time.Millisecond):
+		return fmt.Errorf("demo: %w", err)
+	}
+}
+
+func (p *demoPlay) introduce(context.Context) error {
+	p.Title("A shop and its customer, who know nothing of Sluice")
+	p.Pair("shop", "http "+p.shopHTTP+", grpc "+p.shopGRPC)
+	p.Pair("customer", "in a network namespace of its own, no root: all its TCP goes through Sluice")
+	return nil
+}
+
+// bigID is an order id that a float64 cannot hold.
+const bigID = "9007199254740993"
+
+// both asks the same of the same shop, without Sluice and through it.
+func (p *demoPlay) both(ctx context.Context, command string) (before, after answer, err error) {
+	if before, err = p.outside.ask(ctx, command); err != nil {
+		return before, after, fmt.Errorf("without Sluice: %w", err)
+	}
+	if after, err = p.inside.ask(ctx, command); err != nil {
+		return before, after, fmt.Errorf("through Sluice: %w", err)
+	}
+	return before, after, nil
+}
+
+func (p *demoPlay) json(ctx context.Context) error {
+	p.Title("1. A JSON answer, before and after a rule")
+	if err := p.Rule(demo.Orders); err != nil {
+		return err
+	}
+	before, after, err := p.both(ctx, "order "+bigID)
+	if err != nil {
+		return err
+	}
+	p.Space()
+	p.Say("%s", before.call)
+	if err := p.Changed(before.body(), after.body()); err != nil {
+		return fmt.Errorf("%s: %w", before.call, err)
+	}
+	return errors.Join(
+		want("before the rule", before.text, "200 ", bigID, `"email":"ada@example.com"`, `"number":"4111111111111111"`, `"internal":`),
+		want("after the rule", after.text, "200 ", bigID, `"email":"***"`, `"number":"**** 1111"`),
+		wantNot("after the rule", after.text, "internal"),
+	)
+}
+
+func (p *demoPlay) grpc(ctx context.Context) error {
+	p.Title("2. A gRPC message, before and after a rule")
+	if err := p.Rule(demo.OrdersGRPC); err != nil {
+		return err
+	}
+	before, after, err := p.both(ctx, "get "+bigID)
+	if err != nil {
+		return err
+	}
+	p.Space()
+	p.Say("%s, whose field names the shop's own reflection told: no descriptors were given", before.call)
+	if err := p.Changed(before.text, after.text); err != nil {
+		return fmt.Errorf("%s: %w", before.call, err)
+	}
+	return errors.Join(
+		want("before the rule", before.text, bigID, `"customer_email":"ada@example.com"`, `"card_number":"4111111111111111"`, `"internal_note":`),
+		want("after the rule", after.text, bigID, `"customer_email":"***"`, `"card_number":"**** 1111"`, `"status":"STATUS_PAID"`),
+		wantNot("after the rule", after.text, "internal_note"),
+	)
+}
+
+// want reports what is missing in text.
+func want(when, text string, parts ...string) error {
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			return fmt.Errorf("%s: %q is not in the answer: %s", when, part, text)
+		}
+	}
+	return nil
+}
+
+func wantNot(when, text, part string) error {
+	if strings.Contains(text, part) {
+		return fmt.Errorf("%s: %q is in the answer: %s", when, part, text)
+	}
+	return nil
+}
+
+// tap makes five calls, and asks the sidecar about what passed since.
+func (p *demoPlay) tap(ctx context.Context) error {
+	p.Title("4. Five lines of tap, from the running sidecar")
+	since := time.Now()
+	neighbour := shop.Client{HTTP: "http://" + p.publishedHTTP, Out: io.Discard} // another service, which calls the shop
+	for _, command := range []string{"order 7", "get 7", "get 0", `place {"customer":"Grace"}`} {
+		if _, err := p.inside.ask(ctx, command); err != nil {
+			return err
+		}
+	}
+	if err := neighbour.Do(ctx, "order", "8"); err != nil {
+		return err
+	}
+	c, err := (&adminFlags{admin: p.socket}).open(ctx)
+	if err != nil {
+		return err
+	}
+	query, err := (&tapOptions{since: since.Format(time.RFC3339Nano), limit: 5, follow: true}).query()
+	if err != nil {
+		return err
+	}
+	query.Add("where", worthALine)
+	lines := 0
+	style := tap.Style{Colour: p.Colour, Zone: time.Local}
+	ctx, cancel := context.WithTimeout(ctx, answerBudget)
+	defer cancel()
+	err = runTap(ctx, c, query, func(line []byte) error {
+		p.Say("%s", tap.Line(line, style))
+		lines++
+		return nil
+	})
+	if err == nil && lines != 5 {
+		err = fmt.Errorf("got %d lines, want 5", lines)
+	}
+	if err != nil {
+		return fmt.Errorf("tap: %w", err)
+	}
+	return nil
+}
