@@ -242,3 +242,8 @@ func isReject(e ended, code string, where string) error {
 	}
 	return nil
 }
+
+func mustItem(t testing.TB) protoreflect.MessageDescriptor {
+	item, _ := itemType(t)
+	return item
+}

@@ -83,6 +83,13 @@ func (x *exchange) copyBody(body io.Reader, size int64) error {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	flushed := false
+	if size < 0 && body != http.NoBody {
+		// The head of a stream may come long before its first bytes.
+		if flush() != nil {
+			return x.callerGone()
+		}
+		flushed = true
+	}
 	for copied := int64(0); ; {
 		n, err := body.Read(*buf)
 		if n > 0 {
