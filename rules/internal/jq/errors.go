@@ -107,8 +107,11 @@ func stockError(text string) *RuntimeError {
 	if what, about, ok := strings.Cut(text, " cannot be applied to "); ok && !strings.Contains(what, "(") {
 		return &RuntimeError{Msg: what + " cannot be applied", Preview: truncate(about, maxPreview)}
 	}
-	what, about, _ := strings.Cut(text, "(")
-	return &RuntimeError{Msg: strings.TrimSpace(truncate(what, 128)), Preview: truncate(about, maxPreview)}
+	i := strings.IndexByte(text, '(')
+	if i < 0 {
+		i = len(text)
+	}
+	return &RuntimeError{Msg: strings.TrimSpace(truncate(text[:i], 128)), Preview: truncate(text[i:], maxPreview)}
 }
 
 // truncate cuts s to at most n bytes, between characters.

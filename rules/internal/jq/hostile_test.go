@@ -186,7 +186,7 @@ func TestHostileBodies(t *testing.T) {
 			if strings.Contains(c.name, "caught") && strings.HasPrefix(c.name, "a budget") && !errors.Is(err, ErrBudget) {
 				t.Errorf("the program has caught its budget: %v", err)
 			}
-			if limit := 2 * time.Second; took > limit { // some 60 ms; machines differ
+			if limit := 10 * time.Second; took > limit { // some 60 ms; machines differ, and the race detector slows
 				t.Errorf("took %v", took)
 			}
 			if made := (after.TotalAlloc - before.TotalAlloc) >> 20; made > 700 {

@@ -13,7 +13,7 @@ import "strings"
 // read.
 func Canonical(path string) (canonical string, ambiguous bool) {
 	canonical = path
-	for i := 0; i < len(path); i++ {
+	for i := range len(path) {
 		c := path[i]
 		if c == '%' || c >= 0x80 {
 			canonical, ambiguous = respell(path, i)
@@ -52,7 +52,7 @@ func respell(path string, i int) (canonical string, broken bool) {
 }
 
 func hasAmbiguity(canonical string) bool {
-	for i := 0; i < len(canonical); i++ {
+	for i := range len(canonical) {
 		switch canonical[i] {
 		case '\\', ';', 0:
 			return true
@@ -110,7 +110,7 @@ func Lenient(path string) string {
 	var b strings.Builder
 	for _, part := range kept {
 		b.WriteByte('/')
-		for i := 0; i < len(part); i++ {
+		for i := range len(part) {
 			if c := part[i]; isUnreserved(c) || strings.IndexByte("!$&'()*+,=:@", c) >= 0 {
 				b.WriteByte(c)
 			} else {
