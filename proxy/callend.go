@@ -60,7 +60,7 @@ func (x *exchange) endedWell(caller grpc.ServerStream, s *status.Status) error {
 	switch {
 	case x.watch.trailers:
 		return nil
-	case caller.Context().Err() != nil:
+	case caller.Context().Err() != nil, outOfTime(caller):
 		return x.callerLeft(caller)
 	case s.Code() == codes.ResourceExhausted && x.response.in != nil:
 		return &rules.StepError{Route: x.route, Step: "response", Reason: rules.ReasonTooLarge, Err: s.Err()}
@@ -102,16 +102,20 @@ func (x *exchange) notOpened(caller grpc.ServerStream, err error) error {
 	return x.lost(x.noteStatus(err))
 }
 
-// deadlineSlack is how long before its deadline a caller that leaves is taken
-// to leave because of it: its clock and ours run for the same time, and either
-// may be first.
+// deadlineSlack is how long before its deadline a call that is broken off is
+// taken to be so because of it: the caller, we and the upstream wait for the
+// same time, and each of the three may be first.
 const deadlineSlack = 10 * time.Millisecond
+
+func outOfTime(caller grpc.ServerStream) bool {
+	deadline, ok := caller.Context().Deadline()
+	return ok && time.Until(deadline) <= deadlineSlack
+}
 
 // callerLeft tells whether the caller's end was its deadline, which is the
 // upstream's failure, or its own wish.
 func (x *exchange) callerLeft(caller grpc.ServerStream) error {
-	deadline, ok := caller.Context().Deadline()
-	if !ok || time.Until(deadline) > deadlineSlack {
+	if !outOfTime(caller) {
 		return x.callerGone()
 	}
 	x.outcome.Error, x.outcome.GRPCStatus = "timeout", "DEADLINE_EXCEEDED"

@@ -67,10 +67,13 @@ func appendMetadata(md metadata.MD, name, value string) error {
 }
 
 // fieldsOf lists metadata as fields, by name, with the values of -bin keys as
-// the wire has them: in base64, without padding.
+// the wire has them: in base64, without padding. A length is that of the hop.
 func fieldsOf(md metadata.MD) rules.Fields {
 	var fields rules.Fields
 	for _, name := range slices.Sorted(maps.Keys(md)) {
+		if hopByHop[http.CanonicalHeaderKey(name)] {
+			continue
+		}
 		for _, v := range md[name] {
 			if strings.HasSuffix(name, "-bin") {
 				v = base64.RawStdEncoding.EncodeToString([]byte(v))
