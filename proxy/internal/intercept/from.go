@@ -14,10 +14,16 @@ import (
 // a caller's address in place of ours. The answers go to that address, so
 // redirect rules have to bring them back here, by the Mark. The port is not the
 // caller's. It needs CAP_NET_ADMIN.
+//
+// A link-local IPv6 caller keeps to itself: answers to its address are bound to
+// its link, where no rule can turn them back, so the dial is an ordinary one.
 func (d *Dialer) DialFrom(ctx context.Context, address string, from netip.Addr) (*net.TCPConn, error) {
 	from = from.Unmap()
 	if !from.IsValid() || from.IsUnspecified() {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("no address to dial from")}
+	}
+	if from.Is6() && from.IsLinkLocalUnicast() {
+		return d.Dial(ctx, address)
 	}
 	for try := 1; ; try++ {
 		c, err := d.dial(ctx, address, from)

@@ -23,6 +23,7 @@ func TestDialFrom(t *testing.T) {
 		ip rule add from 192.0.2.1 lookup 100; ip route add local default dev lo table 100
 		ip -6 rule add from 2001:db8::1 lookup 100; ip -6 route add local default dev lo table 100`)
 	t.Run("upstream sees the caller", testFromIsSeen)
+	t.Run("link-local caller", testFromLinkLocal)
 	t.Run("closed port", testFromClosedPort)
 	t.Run("taken ports", testTaken)
 	t.Run("many at once", testManyFrom)
@@ -53,6 +54,19 @@ func testFromIsSeen(t *testing.T) {
 			t.Errorf("from %s: the caller's connection passes for its own", test.from)
 		}
 		c.Close()
+	}
+}
+
+func testFromLinkLocal(t *testing.T) {
+	l := listen(t, "[2001:db8::1]:0", Options{})
+	var d Dialer
+	c, err := d.DialFrom(t.Context(), l.Addr().String(), netip.MustParseAddr("fe80::7%lo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if seen := accept(t, l).RemoteAddr().(*net.TCPAddr); !seen.IP.Equal(net.ParseIP("2001:db8::1")) {
+		t.Errorf("upstream sees %v, want our own address", seen)
 	}
 }
 
