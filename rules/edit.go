@@ -269,7 +269,7 @@ func checkField(name string, values []string) error {
 
 // isToken is RFC 9110 5.6.2.
 func isToken(s string) bool {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		c := s[i]
 		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0) {
 			return false
@@ -281,7 +281,7 @@ func isToken(s string) bool {
 // isFieldValue is RFC 9110 5.5: nothing that ends a line, no other control
 // character but a tab, and no white space at the ends.
 func isFieldValue(s string) bool {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if s[i] < ' ' && s[i] != '\t' || s[i] == 0x7f {
 			return false
 		}
@@ -291,7 +291,7 @@ func isFieldValue(s string) bool {
 
 // isPath is a path in its escaped form, without a query.
 func isPath(s string) bool {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		c := s[i]
 		if c <= ' ' || c >= 0x7f || c == '?' || c == '#' {
 			return false
@@ -305,7 +305,7 @@ func isPath(s string) bool {
 
 // isHost is a host, or an address in brackets, and perhaps a port.
 func isHost(s string) bool {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		c := s[i]
 		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~:[]", c) >= 0) {
 			return false

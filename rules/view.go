@@ -161,7 +161,7 @@ func unhex(c byte) int {
 func queryEncode(s string) string {
 	const hex = "0123456789ABCDEF"
 	var out strings.Builder
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		c := s[i]
 		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~", c) >= 0 {
 			out.WriteByte(c)

@@ -98,7 +98,7 @@ func (o *runOptions) load(cmd *cobra.Command) (config.Config, error) {
 		var problems []rules.Problem
 		cfg, problems = config.Parse(name, text)
 		if len(problems) > 0 {
-			writeProblems(cmd.ErrOrStderr(), problems)
+			_ = writeProblems(cmd.ErrOrStderr(), problems)
 		}
 		for _, p := range problems {
 			if p.Severity == rules.Error {

@@ -117,7 +117,7 @@ func (s *sidecar) loadRules() error {
 	}
 	watcher, problems, err := watch.New(s.config.Rules, s.live, s.reloaded)
 	if len(problems) > 0 {
-		writeProblems(s.options.Stderr, problems)
+		_ = writeProblems(s.options.Stderr, problems)
 	}
 	if err != nil {
 		return &exitError{Code: exitData, Err: fmt.Errorf("rules %s: %w", s.config.Rules, err)}
@@ -211,16 +211,20 @@ func (s *sidecar) drain(interrupt <-chan struct{}) {
 		}
 	}()
 	s.log.Info("draining", "connections", s.proxy.Conns(), "limit", s.config.Drain.String())
-	if err := s.proxy.Drain(ctx); err != nil {
-		s.log.Warn("drained too late", "connections", s.proxy.Conns())
-	}
+	s.drainUntil(ctx)
 }
 
 // drainInBackground is POST /drain: traffic is asked to leave, the process stays.
 func (s *sidecar) drainInBackground() {
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.Drain)
 	defer cancel()
-	s.proxy.Drain(ctx)
+	s.drainUntil(ctx)
+}
+
+func (s *sidecar) drainUntil(ctx context.Context) {
+	if err := s.proxy.Drain(ctx); err != nil {
+		s.log.Warn("drained too late", "connections", s.proxy.Conns())
+	}
 }
 
 // end asks serve to drain and return.

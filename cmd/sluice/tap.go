@@ -202,7 +202,7 @@ func runTap(ctx context.Context, c *client, query url.Values, show func(line []b
 
 // endOfTap takes an interrupt for a good end.
 func endOfTap(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	if errors.Is(ctx.Err(), context.Canceled) {
 		return nil
 	}
 	return err

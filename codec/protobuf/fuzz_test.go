@@ -48,7 +48,7 @@ func FuzzDecode(f *testing.F) {
 		c := mustMessage(t, files, name)
 		got, original, err := c.Decode(data, codec.Limits{})
 		oracle := newDynamic(t, files, name)
-		oracleErr, crashed := unmarshal(data, oracle, types)
+		crashed, oracleErr := unmarshal(data, oracle, types)
 		if crashed {
 			return
 		}
@@ -87,13 +87,13 @@ func FuzzDecode(f *testing.F) {
 
 // unmarshal reports whether the oracle crashed, as protobuf v1.36.12 does on a
 // map entry whose key has another wire type.
-func unmarshal(data []byte, m proto.Message, types *dynamicpb.Types) (err error, crashed bool) {
+func unmarshal(data []byte, m proto.Message, types *dynamicpb.Types) (crashed bool, err error) {
 	defer func() {
 		if recover() != nil {
 			crashed = true
 		}
 	}()
-	return proto.UnmarshalOptions{AllowPartial: true, Resolver: types}.Unmarshal(data, m), false
+	return false, proto.UnmarshalOptions{AllowPartial: true, Resolver: types}.Unmarshal(data, m)
 }
 
 // sameJSON compares with the JSON form, which has strings for 64-bit integers

@@ -49,7 +49,7 @@ func orDefault[T comparable](v, standard T) T {
 // callers with the same question share the answer. Close ends it.
 type Reflection struct {
 	config ReflectionConfig
-	ctx    context.Context // of the queries, which outlive a caller that hangs up
+	ctx    context.Context //nolint:containedctx // of the queries, which outlive a caller that hangs up
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // of the queries
 

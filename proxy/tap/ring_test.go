@@ -229,7 +229,7 @@ func TestManyObserveAndReadAtOnce(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	for range 4 {
 		observers.Go(func() { fill(tap, 0, 500) })
-		readers.Go(func() { tap.Read(ctx, mustQuery(t, "follow=true&where=.status==200"), &collect{}) })
+		readers.Go(func() { _ = tap.Read(ctx, mustQuery(t, "follow=true&where=.status==200"), &collect{}) })
 	}
 	observers.Wait()
 	cancel()

@@ -73,10 +73,10 @@ func (n *Node) wrongType(need string) (string, bool) {
 
 // what names what a node is, for problems.
 func (n *Node) what() string {
-	switch {
-	case n.Kind == List:
+	switch n.Kind {
+	case List:
 		return "a list"
-	case n.Kind == Map:
+	case Map:
 		return "a map"
 	}
 	switch n.tag {

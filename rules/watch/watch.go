@@ -72,7 +72,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	var lost chan error
 	notify, err := fsnotify.NewWatcher() // without one, the polls have to do
 	if err == nil {
-		defer notify.Close()
+		defer func() { _ = notify.Close() }() // the process lets go of it either way
 		events, lost = notify.Events, notify.Errors
 	}
 	var watched os.FileInfo

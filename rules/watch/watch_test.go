@@ -182,7 +182,7 @@ func TestABrokenFileKeepsTheLastGoodSet(t *testing.T) {
 func TestTheGoodTextAgainIsReportedAndKeepsTheGeneration(t *testing.T) {
 	w := start(t, nil)
 	write(t, w.file("a.yaml"), broken)
-	if r := w.next(1); r.Err != ErrProblems {
+	if r := w.next(1); !errors.Is(r.Err, ErrProblems) {
 		t.Fatalf("got %+v", r)
 	}
 	write(t, w.file("a.yaml"), good)
@@ -258,7 +258,7 @@ func TestTheStartTellsWhatIsWrong(t *testing.T) {
 	}
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "a.yaml"), broken)
-	if _, problems, err := New(dir, live, nil); err != ErrProblems || len(problems) != 1 {
+	if _, problems, err := New(dir, live, nil); !errors.Is(err, ErrProblems) || len(problems) != 1 {
 		t.Errorf("got %v, %v", problems, err)
 	}
 	if live.Load().Number != 0 {

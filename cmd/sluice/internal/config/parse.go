@@ -28,7 +28,7 @@ type fileText struct {
 	drain       document.Value[time.Duration]
 }
 
-type rulesText struct{ dir, tests text }
+type rulesText struct{ dir text }
 
 type listenersText struct {
 	outbound, inbound document.Value[Address]
