@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,10 +21,13 @@ import (
 // route's steps on its way. All other calls pass as plain HTTP/2.
 
 // readsMessages reports whether x is a gRPC call whose messages must be looked
-// at, in an encoding that can be undone. A call in another encoding passes as
-// plain HTTP/2, where a step that must read it fails.
+// at: protobuf, in an encoding that can be undone. Any other passes as plain
+// HTTP/2, where jq steps pass it over and a decision that must read it fails.
 func (x *exchange) readsMessages() bool {
 	if x.call != callGRPC || x.route == nil || x.record.Call.Service == "" || !knownEncoding(x.r.Header.Get("Grpc-Encoding")) {
+		return false
+	}
+	if _, subtype, _ := strings.Cut(mediaType(x.r), "+"); subtype != "" && subtype != "proto" {
 		return false
 	}
 	b := x.route.Breaker()

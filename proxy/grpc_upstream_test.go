@@ -130,7 +130,7 @@ func TestAnUpstreamThatComesBackIsFoundAtOnce(t *testing.T) {
 	}
 }
 
-const breaking = `
+const callBreaking = `
 route: b
 match: {grpc: "test.v1.Items/*"}
 response:
@@ -143,8 +143,8 @@ upstream:
     FALLBACK
 `
 
-func breakerRule(failure, fallback string) string {
-	return strings.NewReplacer("FAILURE", failure, "FALLBACK", fallback).Replace(breaking)
+func callBreaker(failure, fallback string) string {
+	return strings.NewReplacer("FAILURE", failure, "FALLBACK", fallback).Replace(callBreaking)
 }
 
 func TestBreakersCountCalls(t *testing.T) {
@@ -180,7 +180,7 @@ func TestBreakersCountCalls(t *testing.T) {
 		"a status that is in the trailers": {list, []string{"fail", "1"}, `failure: .trailers["grpc-status"] == "14" or .headers["grpc-status"] == "14"`, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			car := startSidecar(t, s.addr, []string{breakerRule(test.failure, "")})
+			car := startSidecar(t, s.addr, []string{callBreaker(test.failure, "")})
 			conn := dialCalls(t, car.addr)
 			ctx := metadata.AppendToOutgoingContext(t.Context(), test.fields...)
 			for range 2 {
@@ -219,7 +219,7 @@ func TestFallbacksOfCalls(t *testing.T) {
 		"a status":  {`fallback: {grpc: NOT_FOUND, message: nothing}`, "[] NotFound nothing []"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			car := startSidecar(t, s.addr, []string{breakerRule("", test.fallback)})
+			car := startSidecar(t, s.addr, []string{callBreaker("", test.fallback)})
 			conn := dialCalls(t, car.addr)
 			for range 2 {
 				s.call(t.Context(), t, conn, get, []*dynamicpb.Message{s.named("x")})
