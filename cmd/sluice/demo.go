@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/demo"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/shop"
+	"github.com/sluice-proxy/sluice/iptables/rootless"
 	"github.com/sluice-proxy/sluice/proxy/tap"
 )
 
@@ -32,8 +33,7 @@ passed the wire, and when something is not as it should be it says so and exits 
 		Example: "  sluice demo\n  sluice demo --stay",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			out := cmd.OutOrStdout()
-			return runDemo(cmd.Context(), demo.Printer{Out: out, Colour: coloured(out)}, stay)
+			return runDemo(cmd.Context(), cmd.OutOrStdout(), stay)
 		},
 	}
 	cmd.Flags().BoolVar(&stay, "stay", false, "keep all of it running, for three things to try in another terminal, until Ctrl-C")
@@ -47,14 +47,19 @@ type demoPlay struct {
 	started time.Time
 }
 
-// runDemo plays the scenes in order. A closed pipe ends it like Ctrl-C: what
-// was started is ended, what was written is removed.
-func runDemo(parent context.Context, printer demo.Printer, stay bool) error {
-	ctx, stop := signal.NotifyContext(parent, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+// runDemo plays the scenes in order. Ctrl-C and a reader that has seen enough
+// end it early; what was started is ended then, too, and what was written is
+// removed.
+func runDemo(parent context.Context, out io.Writer, stay bool) error {
+	ctx, stop := signal.NotifyContext(parent, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	bounded, cancel := context.WithTimeout(ctx, demoBudget)
-	defer cancel()
-	play := demoPlay{Printer: printer, started: time.Now()}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer surviveClosedPipes()()
+	bounded, done := context.WithTimeout(ctx, demoBudget)
+	defer done()
+
+	play := demoPlay{Printer: demo.Printer{Out: watchedWriter{out, cancel}, Colour: coloured(out)}, started: time.Now()}
 	var err error
 	play.demoStage, err = newDemoStage(bounded)
 	defer play.close()
@@ -75,15 +80,49 @@ func runDemo(parent context.Context, printer demo.Printer, stay bool) error {
 	return nil
 }
 
-// demoError tells an interrupt, which may show first as a program that ended,
+// surviveClosedPipes lets a write to a standard output that nobody reads any
+// more fail, instead of ending this process before it has cleaned up.
+func surviveClosedPipes() (restore func()) {
+	ignored := make(chan os.Signal, 1)
+	signal.Notify(ignored, syscall.SIGPIPE)
+	return func() { signal.Stop(ignored) }
+}
+
+// watchedWriter tells of the first write that fails.
+type watchedWriter struct {
+	io.Writer
+	failed func(error)
+}
+
+func (w watchedWriter) Write(b []byte) (int, error) {
+	n, err := w.Writer.Write(b)
+	if err != nil {
+		w.failed(err)
+	}
+	return n, err
+}
+
+// demoError tells an early end, which may show first as a program that ended,
 // from a failure.
 func demoError(ctx context.Context, err error) error {
 	select {
 	case <-ctx.Done():
-		return &exitError{Code: 128 + int(syscall.SIGINT), Err: errors.New("demo: interrupted; everything is cleaned up")}
 	case <-time.After(100 * time.Millisecond):
-		return fmt.Errorf("demo: %w", err)
+		return withoutNamespaces(fmt.Errorf("demo: %w", err))
 	}
+	if errors.Is(context.Cause(ctx), syscall.EPIPE) {
+		return &exitError{Code: 128 + int(syscall.SIGPIPE)}
+	}
+	return &exitError{Code: 128 + int(syscall.SIGINT), Err: errors.New("demo: interrupted; everything is cleaned up")}
+}
+
+// withoutNamespaces adds what works where there are no user namespaces.
+func withoutNamespaces(err error) error {
+	var setup *rootless.SetupError
+	if !errors.As(err, &setup) && !errors.Is(err, rootless.ErrUnsupported) {
+		return err
+	}
+	return fmt.Errorf("%w\nwithout namespaces, Sluice still is a reverse proxy: sluice run --rules DIR --listen ADDR --upstream ADDR", err)
 }
 
 func (p *demoPlay) introduce(context.Context) error {
@@ -187,7 +226,7 @@ func (p *demoPlay) tap(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	query.Add("where", worthALine)
+	query.Add("where", `.type == "exchange"`)
 	lines := 0
 	style := tap.Style{Colour: p.Colour, Zone: time.Local}
 	ctx, cancel := context.WithTimeout(ctx, answerBudget)

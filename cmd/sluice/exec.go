@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"slices"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -29,39 +31,47 @@ func newExecCmd() *cobra.Command {
 		Use:   "exec [flags] -- COMMAND [ARG...]",
 		Short: "Run a command with all its TCP going through Sluice, without root",
 		Long: `Run a command in its own user and network namespace, without root. All its outbound TCP, and its DNS, goes through
-Sluice; other UDP is rejected at once. Signals, terminal and exit code are the command's. Sluice's own failures are 125;
-126 is a command that cannot be executed, 127 one that is not found, 128+n one that signal n ended.`,
+Sluice; other UDP is rejected at once. Inside, 127.0.0.1 is the command's own: -p lets others in, --host-port lets it out.
+Meanwhile, in another terminal, "sluice tap" shows what passes, and "sluice status", "routes" and "breakers" how it is.
+
+Signals, terminal and exit code are the command's. Sluice's own failures are 125, a rule file with problems 65; 126 is a
+command that cannot be executed, 127 one that is not found, 128+n one that signal n ended.`,
 		Example: `  sluice exec -- curl http://example.org/
   sluice exec --rules ./rules -p 8080 -- ./shop
   sluice exec --host-port 5432 -- ./shop        # the laptop's own database`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return execFailure(errors.New("exec: name a command: sluice exec -- COMMAND"))
+				return execUsage(errors.New("exec: name a command: sluice exec -- COMMAND"))
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			o.argv = args
 			if o.publish, err = parsePublications(publish); err != nil {
-				return execFailure(err)
+				return execUsage(err)
 			}
 			if o.hostPorts, err = parseHostPorts(hostPorts, o.publish); err != nil {
-				return execFailure(err)
+				return execUsage(err)
 			}
 			return runExec(cmd.Context(), o)
 		},
 	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return execFailure(err) })
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return execUsage(err) })
 	flags := cmd.Flags()
 	flags.SetInterspersed(false) // what follows the command belongs to it
-	flags.StringVar(&o.rules, "rules", "", "directory of rule files, watched")
-	flags.StringArrayVarP(&publish, "publish", "p", nil, "publish the command's port, as [ADDR:]PORT[:PORT]: outer address (127.0.0.1), outer port, inner port (the same)")
-	flags.StringArrayVar(&hostPorts, "host-port", nil, "let 127.0.0.1:PORT inside reach the host's own 127.0.0.1:PORT")
+	flags.StringVar(&o.rules, "rules", "", "rule files are in `DIR`, watched")
+	flags.StringArrayVarP(&publish, "publish", "p", nil, "publish the command's port through Sluice as `[ADDR:]PORT[:PORT]`: outer address (127.0.0.1), outer port, inner port (the same)")
+	flags.StringArrayVar(&hostPorts, "host-port", nil, "let 127.0.0.1:`PORT` inside reach the host's own 127.0.0.1:PORT")
 	return cmd
 }
 
 // execFailure marks err as exec's own failure, not the command's.
 func execFailure(err error) error { return &exitError{Code: rootless.ExitFailed, Err: err} }
+
+// execUsage is an execFailure that a look at the help would have prevented.
+func execUsage(err error) error {
+	return execFailure(fmt.Errorf("%w\nRun 'sluice exec --help' for usage.", err)) //nolint:revive // error-strings: as every command ends a usage error
+}
 
 // published is a port of the host that stands for one of the command's.
 type published struct {
@@ -116,6 +126,9 @@ func listenPublished(ctx context.Context, publications []publication) ([]publish
 		l, err := config.Listen(ctx, "tcp", p.outer.String())
 		if err != nil {
 			closePublished(ports)
+			if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EADDRINUSE) {
+				err = fmt.Errorf("%w\nhint: choose another port outside, as in -p 18080:%d", err, p.inner)
+			}
 			return nil, fmt.Errorf("publish port %d: %w", p.inner, err)
 		}
 		ports = append(ports, published{p, l})
