@@ -83,6 +83,9 @@ func (p *Proxy) acceptFailed(l *Listener) func(error, time.Duration) {
 // locate finds where the connection was going.
 func (c *conn) locate() error {
 	if c.Upstream != "" {
+		if c.p.dialer.IsOutgoing(c.Peer, addrPort(c.tcp.LocalAddr())) {
+			return &Error{Origin: OriginSluice, Reason: "loop", Err: intercept.ErrLoop}
+		}
 		return nil
 	}
 	locate := c.listener.Destination
