@@ -139,11 +139,6 @@ func (h headerCondition) match(fields Fields) bool {
 	return false
 }
 
-// reaches reports whether an exchange in direction d to port can match.
-func (c *conditions) reaches(d Direction, port uint16) bool {
-	return (c.direction == "" || c.direction == d) && (len(c.ports) == 0 || slices.Contains(c.ports, port))
-}
-
 // failing names the first condition that the request does not meet, cheap ones
 // first; "" if it meets all.
 func (r *Route) failing(ctx context.Context, q *Request, params map[string]string, now time.Time) (string, error) {

@@ -154,13 +154,19 @@ func (s *Set) Match(ctx context.Context, q *Request, now time.Time) (Match, erro
 	var m Match
 	var ids [8]int
 	if q.Service != "" {
-		for _, id := range s.index.grpc.Find(ids[:0], q.Service, q.Method) {
+		// In one spelling as well: a gRPC-Web or Connect server may undo escapes.
+		service, _ := pattern.Canonical(q.Service)
+		method, _ := pattern.Canonical(q.Method)
+		for _, id := range s.index.grpc.Find(ids[:0], service, method) {
 			if done, err := m.try(ctx, s.index.routes[id], q, nil, now); done || err != nil {
 				return m, err
 			}
 		}
 	}
 	path, ambiguous := pattern.Canonical(q.Head.Path)
+	if path == "" && q.Head.Method != "CONNECT" {
+		path = "/" // of an absolute form, http://orders (RFC 9110, 4.2.3)
+	}
 	err := s.matchPath(ctx, &m, q, path, now)
 	if err != nil || !ambiguous {
 		return m, err

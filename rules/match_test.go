@@ -35,6 +35,7 @@ func TestMatch(t *testing.T) {
 		"host", `match: {http: "/h/", host: [orders, "*.shop.svc"]}`,
 		"own", `match: {http: "own.example/"}`,
 		"where", `match: {http: "/w/", where: '.query.a == "1"'}`,
+		"spelling", `match: {http: "/plain/", where: '.path == "/plain/secret"'}`,
 		"off", `{mode: "off", match: {http: /off}}`,
 		"method", `match: {grpc: shop.v1.Orders/Create}`,
 		"service", `match: {grpc: shop.v1.Orders/*}`,
@@ -70,6 +71,11 @@ func TestMatch(t *testing.T) {
 		{"a gRPC service", "POST /shop.v1.Orders/Get\ngrpc: shop.v1.Orders/Get", nil, "service"},
 		{"all of gRPC", "POST /a.B/C\ngrpc: a.B/C", nil, "grpc-inbound"},
 		{"gRPC falls to http routes", "POST /a.B/C\ngrpc: a.B/C", func(q *rules.Request) { q.Direction = rules.Outbound }, "all; grpc-inbound not for direction"},
+		{"a gRPC method with escapes", "POST /shop.v1.%4frders/%43reate\ngrpc: shop.v1.%4frders/%43reate", nil, "method"},
+		{"CONNECT has no path", "CONNECT \nHost: other:443", nil, "all"},
+		{"an absolute form without a path", "GET \nHost: own.example", nil, "own"},
+		{"a path that begins as a query", "GET ?a=1\nHost: own.example", nil, "own"},
+		{"where judges one spelling", "GET /plain/%73ecret", nil, "spelling"},
 		{"the path alone is no gRPC", "POST /shop.v1.Orders/Create", nil, "all"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -2,6 +2,8 @@ package rules
 
 import (
 	"strings"
+
+	"github.com/sluice-proxy/sluice/rules/internal/pattern"
 )
 
 // viewRequest is $request.
@@ -28,12 +30,15 @@ func viewHead(h *Head, params map[string]string) map[string]any {
 	if h.isResponse() {
 		return map[string]any{"status": h.Status, "headers": viewFields(h.Fields)}
 	}
+	// What programs judge is the spelling that patterns are matched against; an
+	// edit compares with it, so that the spelling on the wire stays unless changed.
+	path, _ := pattern.Canonical(h.Path)
 	p := make(map[string]any, len(params))
 	for name, value := range params {
 		p[name] = value
 	}
 	return map[string]any{
-		"method": h.Method, "path": h.Path, "params": p, "query": viewQuery(h.Query),
+		"method": h.Method, "path": path, "params": p, "query": viewQuery(h.Query),
 		"host": h.Host, "headers": viewFields(h.Fields),
 	}
 }

@@ -100,10 +100,14 @@ func methodRank(method string) int {
 // one with a wildcard at the first segment they differ in, and of equal ones
 // the first added comes first. host is in lower case, without port, brackets
 // and final dot; path is escaped and has no query. A path that does not begin
-// with a slash, such as that of OPTIONS *, is matched by the path / alone.
+// with a slash, such as that of OPTIONS * or the empty one of CONNECT, is
+// matched by the path / alone.
 //
 // Find allocates nothing if found has room.
 func (x *Index) Find(found []Found, method, host, path string) []Found {
+	if path == "" {
+		path = "*" // an empty one means the end of a path further down
+	}
 	if host != "" {
 		if n := x.hosts[host]; n != nil {
 			found = n.find(found, method, path)
