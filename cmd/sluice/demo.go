@@ -14,9 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/demo"
-	"github.com/sluice-proxy/sluice/cmd/sluice/internal/shop"
 	"github.com/sluice-proxy/sluice/iptables/rootless"
-	"github.com/sluice-proxy/sluice/proxy/tap"
 )
 
 // demoBudget bounds the demo, which takes some two seconds.
@@ -201,46 +199,6 @@ func want(when, text string, parts ...string) error {
 func wantNot(when, text, part string) error {
 	if strings.Contains(text, part) {
 		return fmt.Errorf("%s: %q is in the answer: %s", when, part, text)
-	}
-	return nil
-}
-
-// tap makes five calls, and asks the sidecar about what passed since.
-func (p *demoPlay) tap(ctx context.Context) error {
-	p.Title("4. Five lines of tap, from the running sidecar")
-	since := time.Now()
-	neighbour := shop.Client{HTTP: "http://" + p.publishedHTTP, Out: io.Discard} // another service, which calls the shop
-	for _, command := range []string{"order 7", "get 7", "get 0", `place {"customer":"Grace"}`} {
-		if _, err := p.inside.ask(ctx, command); err != nil {
-			return err
-		}
-	}
-	if err := neighbour.Do(ctx, "order", "8"); err != nil {
-		return err
-	}
-	c, err := (&adminFlags{admin: p.socket}).open(ctx)
-	if err != nil {
-		return err
-	}
-	query, err := (&tapOptions{since: since.Format(time.RFC3339Nano), limit: 5, follow: true}).query()
-	if err != nil {
-		return err
-	}
-	query.Add("where", `.type == "exchange"`)
-	lines := 0
-	style := tap.Style{Colour: p.Colour, Zone: time.Local}
-	ctx, cancel := context.WithTimeout(ctx, answerBudget)
-	defer cancel()
-	err = runTap(ctx, c, query, func(line []byte) error {
-		p.Say("%s", tap.Line(line, style))
-		lines++
-		return nil
-	})
-	if err == nil && lines != 5 {
-		err = fmt.Errorf("got %d lines, want 5", lines)
-	}
-	if err != nil {
-		return fmt.Errorf("tap: %w", err)
 	}
 	return nil
 }
