@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/rules"
 )
 
@@ -104,6 +103,3 @@ func withoutDigests(head *rules.Head) *rules.Head {
 	}
 	return &edited
 }
-
-// messageLimits are the decoding limits of one gRPC message.
-func messageLimits(l rules.Limits) codec.Limits { return codec.Limits{Size: l.Message} }

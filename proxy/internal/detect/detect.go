@@ -142,7 +142,7 @@ func asksHTTP(line []byte) bool {
 		return false
 	}
 	target = bytes.TrimLeft(target, "\r\t\v\f ")
-	return len(target) > 0 && target[0] == '/' && bytes.IndexAny(target, "\r\t\v\f ") < 0
+	return len(target) > 0 && target[0] == '/' && !bytes.ContainsAny(target, "\r\t\v\f ")
 }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\v' || c == '\f' || c == '\r' }

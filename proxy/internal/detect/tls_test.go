@@ -31,7 +31,7 @@ func hello(t testing.TB, config *tls.Config) []byte {
 	server.Close()
 	client.Close()
 	wait.Wait()
-	return append(header, body...)
+	return slices.Concat(header, body)
 }
 
 // spread cuts the record into records of n bytes each.

@@ -25,7 +25,7 @@ func OriginalDestination(c *net.TCPConn) (netip.AddrPort, error) {
 	original, transparent, err := lookup(c, local.Addr().Is4())
 	switch {
 	case transparent && (err != nil || !original.IsValid()):
-		return local, nil // TPROXY: the local address is the destination
+		return local, nil //nolint:nilerr // under TPROXY the local address is the destination, whatever conntrack says
 	case err != nil:
 		return netip.AddrPort{}, fmt.Errorf("find original destination of connection to %v: %w", local, err)
 	case original == local && !transparent:

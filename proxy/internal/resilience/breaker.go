@@ -120,7 +120,7 @@ func (b *Breaker) begin() {
 		Timeout:       b.settings.Open,
 		ReadyToTrip:   b.trips,
 		OnStateChange: b.changed,
-		IsExcluded:    func(err error) bool { return err == errIgnored },
+		IsExcluded:    func(err error) bool { return errors.Is(err, errIgnored) },
 	})
 }
 

@@ -77,7 +77,7 @@ func (p *Permit) count(result error) (changed bool) {
 	case p.generation != b.generation || b.forced:
 	case p.probe != nil:
 		p.probe(result)
-	case result != errIgnored:
+	case !errors.Is(result, errIgnored):
 		b.count(result)
 	}
 	return len(b.changes) > 0

@@ -80,7 +80,7 @@ func (m *mover) do(call func(func(uintptr) bool) error, f func(uintptr) bool) er
 	for {
 		m.n, m.err = 0, nil
 		err := call(f)
-		if err == nil && m.err != nil && m.err != unix.EAGAIN {
+		if err == nil && m.err != nil && !errors.Is(m.err, unix.EAGAIN) {
 			err = m.err
 		}
 		if err == nil || !m.d.goesOn(err) {
@@ -97,7 +97,7 @@ func (m *mover) receive(fd uintptr) bool {
 		return true
 	}
 	m.n, m.err = ignoreEINTR(func() (int, error) { return unix.Read(int(fd), m.buf[:]) })
-	return m.err != unix.EAGAIN
+	return !errors.Is(m.err, unix.EAGAIN)
 }
 
 // fill moves what waits into the pipe. It does not park: a pipe is not held
@@ -119,7 +119,7 @@ func (m *mover) drain(fd uintptr) bool {
 	if m.n == 0 && m.err == nil {
 		m.err = io.ErrUnexpectedEOF
 	}
-	return m.err != unix.EAGAIN
+	return !errors.Is(m.err, unix.EAGAIN)
 }
 
 func (m *mover) acquire() bool {
@@ -179,14 +179,14 @@ func unsent(c *net.TCPConn) int {
 		return 0
 	}
 	n := 0
-	raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+	_ = raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
 	return n
 }
 
 func ignoreEINTR(f func() (int, error)) (int, error) {
 	for {
 		n, err := f()
-		if err != unix.EINTR {
+		if !errors.Is(err, unix.EINTR) {
 			return max(n, 0), err
 		}
 	}

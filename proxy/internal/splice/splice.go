@@ -171,7 +171,7 @@ func (d *direction) copyBytes() error {
 			return werr
 		}
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil && !d.goesOn(err):
 			return err

@@ -95,7 +95,7 @@ func expect(t *testing.T, c *net.TCPConn, want string) {
 
 func expectEOF(t *testing.T, c *net.TCPConn) {
 	t.Helper()
-	if n, err := c.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+	if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 		t.Fatalf("read: got %d bytes and %v, want a clean end", n, err)
 	}
 }

@@ -209,7 +209,7 @@ func TestTheErrorOfEmitEndsTheRun(t *testing.T) {
 		count++
 		return enough
 	})
-	if err != enough || count != 1 {
+	if !errors.Is(err, enough) || count != 1 {
 		t.Errorf("got %v after %d", err, count)
 	}
 }

@@ -229,10 +229,10 @@ func (r *rewriter) function(f *gojq.Func) (*gojq.Query, reading) {
 		r.regexArgument(f)
 	}
 	reads := readsAll()
-	switch {
-	case b.reads == readsArgs:
+	switch b.reads {
+	case readsArgs:
 		reads = union
-	case b.reads == readsFirst:
+	case readsFirst:
 		reads = from[0]
 	}
 	return r.builtin(b, f, args), reads
