@@ -190,7 +190,7 @@ func (p *demoPlay) grpc(ctx context.Context) error {
 func want(when, text string, parts ...string) error {
 	for _, part := range parts {
 		if !strings.Contains(text, part) {
-			return fmt.Errorf("%s: %q is not in the answer: %s", when, part, text)
+			return fmt.Errorf("%s: the answer lacks %s: %s", when, part, text)
 		}
 	}
 	return nil
@@ -198,7 +198,7 @@ func want(when, text string, parts ...string) error {
 
 func wantNot(when, text, part string) error {
 	if strings.Contains(text, part) {
-		return fmt.Errorf("%s: %q is in the answer: %s", when, part, text)
+		return fmt.Errorf("%s: the answer still has %s: %s", when, part, text)
 	}
 	return nil
 }

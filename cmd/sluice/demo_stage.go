@@ -167,7 +167,12 @@ func (s *demoStage) startInside(ctx context.Context) error {
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	go s.serve(running, sidecar)
-	s.atEnd(func() { stop(); <-s.served })
+	s.atEnd(func() {
+		stop()
+		if err := <-s.served; err != nil {
+			fmt.Fprintln(os.Stderr, "sluice: demo: the sidecar ended:", err)
+		}
+	})
 	ended := make(chan struct{})
 	go runCustomer(running, ns, ended)
 	s.atEnd(func() { stop(); <-ended })

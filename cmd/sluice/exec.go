@@ -70,7 +70,7 @@ func execFailure(err error) error { return &exitError{Code: rootless.ExitFailed,
 
 // execUsage is an execFailure that a look at the help would have prevented.
 func execUsage(err error) error {
-	return execFailure(fmt.Errorf("%w\nRun 'sluice exec --help' for usage.", err)) //nolint:revive // error-strings: as every command ends a usage error
+	return execFailure(fmt.Errorf("%w\nRun 'sluice exec --help' for usage", err))
 }
 
 // published is a port of the host that stands for one of the command's.

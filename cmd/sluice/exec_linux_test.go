@@ -61,7 +61,12 @@ func setUpScript(env *testscript.Env) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go serveScriptShop(ctx, httpSide, grpcSide, done)
-	env.Defer(func() { cancel(); <-done })
+	env.Defer(func() {
+		cancel()
+		if err := <-done; err != nil {
+			env.T().Log("the shop ended:", err)
+		}
+	})
 
 	env.Setenv("SHOP_HTTP", httpSide.Addr().String())
 	env.Setenv("SHOP_GRPC", grpcSide.Addr().String())
