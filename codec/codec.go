@@ -90,7 +90,7 @@ func (e *SyntaxError) Error() string {
 // LimitError says that a payload is over one of the [Limits].
 type LimitError struct {
 	Format string
-	Limit  string // "size", "depth", "number" (its digits) or "fields" (how many)
+	Limit  string // "size", "depth", "number" (its digits), "fields" (how many) or "copies" (bytes read again)
 	Max    int64
 }
 

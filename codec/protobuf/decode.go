@@ -19,13 +19,28 @@ const (
 type decoder struct {
 	maxDepth int
 	// Fields without presence appear even where nothing is sent, so a few bytes
-	// may be a large object: slots is how many members may still be made.
+	// may be a large object: slots is how many members may still be made, of
+	// some 30 bytes each.
 	slots, maxSlots int
+	// Messages in parts and those within an Any are copied, at each level that
+	// they are nested in: copies is how many bytes may still be.
+	copies, maxCopies int
 }
 
+// leastSlots is what the smallest object takes.
+const leastSlots = 8
+
 func newDecoder(size, depth int) *decoder {
-	slots := 1<<18 + 4*size
-	return &decoder{maxDepth: min(depth, maxDepth), slots: slots, maxSlots: slots}
+	slots, copies := 1<<18+3*size, 64<<10+4*size
+	return &decoder{maxDepth: min(depth, maxDepth), slots: slots, maxSlots: slots, copies: copies, maxCopies: copies}
+}
+
+// copying accounts for n bytes before they are copied.
+func (d *decoder) copying(n int) error {
+	if d.copies -= n; d.copies < 0 {
+		return &codec.LimitError{Format: name, Limit: "copies", Max: int64(d.maxCopies)}
+	}
+	return nil
 }
 
 // message reads the message whose fields are b, which begins at offset.
@@ -34,7 +49,7 @@ func (d *decoder) message(m *message, b []byte, offset, depth int) (codec.Value,
 	if err != nil || m.special == nil {
 		return fields, err
 	}
-	return m.special.fromFields(d, m, fields, depth), nil
+	return m.special.fromFields(d, m, fields, depth)
 }
 
 // open is a message while its fields are read.
@@ -56,7 +71,7 @@ func (d *decoder) fields(m *message, b []byte, offset, depth int) (map[string]an
 	if depth >= d.maxDepth {
 		return nil, &codec.LimitError{Format: name, Limit: "depth", Max: int64(d.maxDepth)}
 	}
-	if d.slots -= len(m.implicit) + 1; d.slots < 0 {
+	if d.slots -= len(m.implicit) + leastSlots; d.slots < 0 {
 		return nil, d.tooMany()
 	}
 	o := open{
@@ -170,6 +185,12 @@ func (d *decoder) part(o *open, f *field, body []byte, offset, depth int) error 
 			return err
 		}
 		s.merged = true
+		if err := d.copying(len(s.bytes)); err != nil {
+			return err
+		}
+	}
+	if err := d.copying(len(body)); err != nil {
+		return err
 	}
 	s.bytes = append(s.bytes, body...)
 	return whole(body, offset)
@@ -292,6 +313,11 @@ func (d *decoder) entry(o *open, f *field, b []byte, offset, depth int) (int, er
 		return 0, err
 	}
 	if f.val.message != nil {
+		if e.copied {
+			if err := d.copying(len(e.body)); err != nil {
+				return 0, err
+			}
+		}
 		e.value, err = d.message(f.val.message, e.body, offset+n-len(body), depth+1)
 		if err != nil {
 			return 0, err
@@ -307,11 +333,12 @@ func (d *decoder) entry(o *open, f *field, b []byte, offset, depth int) (int, er
 }
 
 // entry is one entry of a map; its value is either read or, for a message, its
-// body.
+// body, which is a copy if it came in parts.
 type entry struct {
-	key   string
-	value codec.Value
-	body  []byte
+	key    string
+	value  codec.Value
+	body   []byte
+	copied bool
 }
 
 func (f *field) readEntry(b []byte, offset int) (entry, error) {
@@ -342,7 +369,7 @@ func (f *field) readEntry(b []byte, offset int) (entry, error) {
 			if e.body == nil {
 				e.body = body[:len(body):len(body)]
 			} else {
-				e.body = append(e.body, body...)
+				e.body, e.copied = append(e.body, body...), true
 			}
 		case number == 2 && typ == f.val.wire:
 			e.value, n, err = f.val.scalar(b[pos:], offset+pos)

@@ -1,6 +1,7 @@
 package protobuf
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -20,7 +21,7 @@ import (
 type wellKnown struct {
 	// fromFields returns the form, or the fields as they are where they have
 	// none, such as a Timestamp in the year 10000.
-	fromFields func(d *decoder, m *message, fields map[string]any, depth int) codec.Value
+	fromFields func(d *decoder, m *message, fields map[string]any, depth int) (codec.Value, error)
 	// toFields is its inverse. It also takes what fromFields left as it was.
 	toFields func(v codec.Value) (map[string]any, error)
 	// edit, if set, stands in for toFields and the edit of the fields.
@@ -79,8 +80,10 @@ func wrapperToFields(v codec.Value) (map[string]any, error) {
 	return map[string]any{"value": v}, nil
 }
 
-func plain(from func(map[string]any) codec.Value) func(*decoder, *message, map[string]any, int) codec.Value {
-	return func(_ *decoder, _ *message, fields map[string]any, _ int) codec.Value { return from(fields) }
+func plain(from func(map[string]any) codec.Value) func(*decoder, *message, map[string]any, int) (codec.Value, error) {
+	return func(_ *decoder, _ *message, fields map[string]any, _ int) (codec.Value, error) {
+		return from(fields), nil
+	}
 }
 
 func member(name string) func(map[string]any) codec.Value {
@@ -287,28 +290,32 @@ func toSnake(camel string) string {
 // unknown type as {"@type": url, "value": base64}.
 const typeURL = "@type"
 
-func anyFromFields(d *decoder, m *message, fields map[string]any, depth int) codec.Value {
+func anyFromFields(d *decoder, m *message, fields map[string]any, depth int) (codec.Value, error) {
 	url, encoded := fields["type_url"].(string), fields["value"].(string)
 	if url == "" && encoded == "" {
-		return map[string]any{}
+		return map[string]any{}, nil
 	}
 	opaque := map[string]any{typeURL: url, "value": encoded}
 	inner := m.schema.byURL(url)
 	if inner == nil {
-		return opaque
+		return opaque, nil
+	}
+	if err := d.copying(len(encoded)); err != nil {
+		return nil, err
 	}
 	body, _ := fromBase64(encoded)
-	// A body that is no such message stays opaque, as an unknown one does.
 	v, err := d.message(inner, body, 0, depth+1)
-	if err != nil {
-		return opaque
-	}
-	if inner.special != nil {
-		return map[string]any{typeURL: url, "value": v}
+	switch {
+	case errors.Is(err, codec.ErrTooLarge):
+		return nil, err // others read it: a rule must not take it for opaque
+	case err != nil:
+		return opaque, nil //nolint:nilerr // no such message: as opaque as one of an unknown type
+	case inner.special != nil:
+		return map[string]any{typeURL: url, "value": v}, nil
 	}
 	object := maps.Clone(v.(map[string]any))
 	object[typeURL] = url
-	return object
+	return object, nil
 }
 
 // editAny pairs the messages inside by type URL.
