@@ -78,8 +78,9 @@ func (x *exchange) outgoing() *http.Request {
 	}
 	if out.Body == http.NoBody {
 		out.Body = nil
-		if _, ok := in.Header["Content-Length"]; ok {
-			out.TransferEncoding = []string{"identity"} // says Content-Length: 0 where the caller did
+		if _, ok := in.Header["Content-Length"]; ok && x.c.protocol == HTTP1 {
+			// Says Content-Length: 0 where the caller did, but for GET and HEAD.
+			out.Body, out.TransferEncoding = http.NoBody, []string{"identity"}
 		}
 	}
 	if x.upgrades() {
@@ -164,12 +165,16 @@ func (x *exchange) upstreamFailed(err error) error {
 }
 
 // callerGone is the error of an exchange whose caller did not wait for its end,
-// or that ends with the proxy.
+// or that ends with the proxy. Where the caller's deadline has passed, it is the
+// upstream that failed.
 func (x *exchange) callerGone() error {
 	cause := context.Cause(x.ctx)
 	var e *Error
 	if errors.As(cause, &e) && e.Origin == OriginSluice {
 		return e
+	}
+	if x.outOfTime() {
+		return &Error{Origin: OriginUpstream, Reason: intercept.Timeout, Err: context.DeadlineExceeded}
 	}
 	return &Error{Origin: OriginCaller, Reason: "cancelled", Err: cause}
 }
