@@ -73,6 +73,7 @@ type knowledge struct {
 	schema *schema // nil: err
 	err    error
 	asked  time.Time
+	used   time.Time
 	flight *flight // nil: none under way
 }
 
@@ -145,8 +146,8 @@ func (r *Reflection) lookup(server Server, service, method string, first bool) (
 		if s.failed != nil && now.Before(s.until) {
 			return nil, nil, s.failed
 		}
-		evict(s.services, r.config.Services, func(k *knowledge) time.Time { return k.asked })
-		k = &knowledge{}
+		evict(s.services, r.config.Services, func(k *knowledge) time.Time { return k.used })
+		k = &knowledge{used: now}
 		s.services[service] = k
 	case k.schema == nil:
 		if k.flight == nil && now.Sub(k.asked) < r.config.NegativeTTL {
@@ -157,6 +158,7 @@ func (r *Reflection) lookup(server Server, service, method string, first bool) (
 		if now.Sub(k.asked) >= r.config.TTL && (s.failed == nil || !now.Before(s.until)) {
 			r.start(s, k, server, service)
 		}
+		k.used = now // only what a caller could use: names that nobody knows make way
 		return k.schema, nil, nil
 	case k.flight == nil && (!first || now.Sub(k.asked) < r.config.NegativeTTL):
 		return k.schema, nil, nil // which says that it does not know the method
@@ -197,7 +199,7 @@ func (r *Reflection) fly(s *reflected, k *knowledge, server Server, service stri
 		s.failed, s.until = err, now.Add(r.config.NegativeTTL)
 	}
 	k.asked = now
-	if errors.Is(err, errNoTurn) && k.schema == nil {
+	if errors.Is(err, errNoTurn) && k.schema == nil && s.services[service] == k {
 		delete(s.services, service)
 	}
 	if err != nil && k.schema != nil { // try again after the negative time

@@ -252,6 +252,28 @@ func TestReflectionCacheIsBounded(t *testing.T) {
 	})
 }
 
+func TestInventedServicesDoNotCrowdOutTheOneInUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewReflection(ReflectionConfig{Services: 3})
+		defer r.Close()
+		server := serve(t, v1(testFiles(t)))
+		if _, err := r.Find(t.Context(), server.Server, "kinds.Kinds", "Get"); err != nil {
+			t.Fatal(err)
+		}
+		for _, service := range []string{"a.A", "b.B", "c.C", "d.D", "e.E"} {
+			time.Sleep(time.Second)
+			_, _ = r.Find(t.Context(), server.Server, service, "Get")
+			dials := server.dials.Load()
+			if _, err := r.Find(t.Context(), server.Server, "kinds.Kinds", "Get"); err != nil {
+				t.Error(err)
+			}
+			if n := server.dials.Load() - dials; n != 0 {
+				t.Errorf("after %s the service in use was asked for again", service)
+			}
+		}
+	})
+}
+
 type failing struct{ err error }
 
 func (f failing) Find(context.Context, Server, string, string) (*Method, error) { return nil, f.err }

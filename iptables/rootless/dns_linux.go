@@ -164,12 +164,19 @@ func join(ctx context.Context, inside, outside *net.TCPConn) {
 	answers.Wait()
 }
 
-func copyUntilIdle(to, from *net.TCPConn) {
+// half is a connection whose sides close one by one, as *net.TCPConn's do.
+type half interface {
+	net.Conn
+	CloseWrite() error
+}
+
+func copyUntilIdle(to half, from net.Conn) {
 	b := make([]byte, 4<<10)
 	for {
 		_ = from.SetReadDeadline(time.Now().Add(dnsIdle))
 		n, err := from.Read(b)
 		if n > 0 {
+			_ = to.SetWriteDeadline(time.Now().Add(dnsIdle)) // who does not read is idle as well
 			if _, err := to.Write(b[:n]); err != nil {
 				return
 			}
