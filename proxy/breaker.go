@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/codec/protobuf"
+	"github.com/sluice-proxy/sluice/proxy/internal/intercept"
 	"github.com/sluice-proxy/sluice/proxy/internal/resilience"
 	"github.com/sluice-proxy/sluice/rules"
 )
@@ -99,6 +100,12 @@ func (x *exchange) settle(err *Error) {
 		x.permit.Done(resilience.Ignored)
 		return
 	}
+	if err != nil && err.Origin == OriginUpstream {
+		x.outcome.Error = err.Reason
+		if err.Reason == intercept.Timeout && x.call != callNone {
+			x.outcome.GRPCStatus = "DEADLINE_EXCEEDED"
+		}
+	}
 	failed, known := x.failed()
 	switch {
 	case !known:
@@ -134,6 +141,9 @@ func (x *exchange) failed() (failed, known bool) {
 		return false, false
 	}
 	o.Trailers = x.record.Response.Trailers
+	if o.GRPCStatus == "" && x.call == callGRPC {
+		o.GRPCStatus = x.grpcStatus()
+	}
 	if !x.sent.IsZero() {
 		o.Duration = time.Since(x.sent)
 	}

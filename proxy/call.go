@@ -127,9 +127,9 @@ func (x *exchange) carry(caller grpc.ServerStream) error {
 			cancel(err) // ends upstreamToCaller
 		}
 	})
-	err = x.upstreamToCaller(upstream, caller)
-	if cause := context.Cause(ctx); cause != nil && cause != ctx.Err() { //nolint:errorlint // identity: a cause of its own was given
-		return cause
+	err = x.upstreamToCaller(ctx, upstream, caller)
+	if cause := context.Cause(ctx); cause != nil && caller.Context().Err() == nil {
+		return cause // of callerToUpstream, which comes before the upstream's end
 	}
 	return err
 }
@@ -151,7 +151,7 @@ func (x *exchange) openCall(caller grpc.ServerStream) ([]*frame, error) {
 	case err == io.EOF:
 		return nil, x.stepHead(steps, &x.request, &x.record.Request, nil)
 	case err != nil:
-		return nil, x.callerFailed(caller, err)
+		return nil, x.callerFailed(err)
 	}
 	x.gate.consumed()
 	if unary {
@@ -191,7 +191,7 @@ func (x *exchange) callerToUpstream(caller grpc.ServerStream, upstream grpc.Clie
 		case err == io.EOF:
 			return upstream.CloseSend()
 		case err != nil:
-			return x.callerFailed(caller, err)
+			return x.callerFailed(err)
 		}
 		x.gate.consumed()
 		out, err := x.stepMessage(rules.StreamMessage, true, &m)
@@ -217,10 +217,10 @@ func sendFailed(err error) error {
 
 // upstreamToCaller passes headers as soon as they are there, the messages, and
 // the end.
-func (x *exchange) upstreamToCaller(upstream grpc.ClientStream, caller grpc.ServerStream) error {
+func (x *exchange) upstreamToCaller(ctx context.Context, upstream grpc.ClientStream, caller grpc.ServerStream) error {
 	md, err := upstream.Header()
 	if err != nil || md == nil {
-		return x.endWithoutHead(upstream, caller)
+		return x.endWithoutHead(ctx, upstream)
 	}
 	<-x.watch.headed
 	x.response.in = &rules.Head{Status: 200, Fields: fieldsOf(md)}
@@ -241,7 +241,7 @@ func (x *exchange) upstreamToCaller(upstream grpc.ClientStream, caller grpc.Serv
 					return err
 				}
 			}
-			return x.endCall(upstream, caller, err)
+			return x.endCall(ctx, upstream, err)
 		}
 		phase := rules.StreamMessage
 		switch {
@@ -279,12 +279,12 @@ func (x *exchange) passHead(steps *rules.Steps, caller grpc.ServerStream) error 
 }
 
 // callerFailed is what reading the caller's messages ended with.
-func (x *exchange) callerFailed(caller grpc.ServerStream, err error) error {
+func (x *exchange) callerFailed(err error) error {
 	switch status.Code(err) {
 	case codes.ResourceExhausted: // the local limit on a message's size; nothing else says so while receiving
 		return &rules.StepError{Route: x.route, Step: "request", Reason: rules.ReasonTooLarge, Err: err}
 	case codes.Canceled, codes.Unavailable, codes.DeadlineExceeded: // its stream was reset, its connection is gone, its time is up
-		return x.callerLeft(caller)
+		return x.callerGone()
 	}
 	if errors.Is(x.ctx.Err(), context.Canceled) {
 		return x.callerGone()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -16,18 +17,21 @@ import (
 )
 
 // endCall notes the upstream's end of a call that had a head: its trailers and
-// status, with which tellEnd ends the caller's half.
-func (x *exchange) endCall(upstream grpc.ClientStream, caller grpc.ServerStream, err error) error {
-	s := x.noteStatus(err)
+// status, with which tellEnd ends the caller's half. ctx is the call's.
+func (x *exchange) endCall(ctx context.Context, upstream grpc.ClientStream, err error) error {
+	s, err := x.endedWell(ctx, err)
+	if err != nil {
+		return err
+	}
 	x.record.Response.Trailers = append(fieldsOf(upstream.Trailer()), statusFields(s)...)
-	return x.endedWell(caller, s)
+	return nil
 }
 
 // endWithoutHead does the same for a call that never had a head: trailers only,
 // which are its head and pass the head's steps, or a failure.
-func (x *exchange) endWithoutHead(upstream grpc.ClientStream, caller grpc.ServerStream) error {
-	s := x.noteStatus(upstream.RecvMsg(new(frame)))
-	if err := x.endedWell(caller, s); err != nil {
+func (x *exchange) endWithoutHead(ctx context.Context, upstream grpc.ClientStream) error {
+	s, err := x.endedWell(ctx, upstream.RecvMsg(new(frame)))
+	if err != nil {
 		return err
 	}
 	x.response.in = &rules.Head{Status: http.StatusOK, Fields: append(fieldsOf(upstream.Trailer()), statusFields(s)...)}
@@ -35,13 +39,26 @@ func (x *exchange) endWithoutHead(upstream grpc.ClientStream, caller grpc.Server
 	return x.stepHead(x.route.Response(), &x.response, &x.record.Response, x.response.in)
 }
 
-func (x *exchange) noteStatus(err error) *status.Status {
+// endedWell returns the status that the upstream ended the call with. It errs
+// if grpc-go made one up because the upstream, the caller or a step on the
+// caller's messages broke the call off.
+func (x *exchange) endedWell(ctx context.Context, err error) (*status.Status, error) {
 	s := status.Convert(err)
 	if err == io.EOF {
 		s = status.New(codes.OK, "")
 	}
-	x.outcome.GRPCStatus = rules.CodeOf(int(s.Code()))
-	return s
+	switch cause := context.Cause(ctx); {
+	case x.watch.trailers:
+		x.outcome.GRPCStatus = rules.CodeOf(int(s.Code()))
+		return s, nil
+	case x.ctx.Err() != nil, cause == context.DeadlineExceeded, x.outOfTime(): //nolint:errorlint // the cause itself
+		return nil, x.callerGone()
+	case cause != nil:
+		return nil, cause // of callerToUpstream
+	case s.Code() == codes.ResourceExhausted && x.response.in != nil:
+		return nil, &rules.StepError{Route: x.route, Step: "response", Reason: rules.ReasonTooLarge, Err: err}
+	}
+	return nil, x.lost(s)
 }
 
 // statusFields are a status as trailers have it; its details are a field of the
@@ -52,20 +69,6 @@ func statusFields(s *status.Status) rules.Fields {
 		fields = append(fields, rules.Field{Name: "grpc-message", Value: encodeGRPCMessage(m)})
 	}
 	return fields
-}
-
-// endedWell returns nil if s is what the upstream said, and not what grpc-go
-// made up because the upstream, or the caller, did not.
-func (x *exchange) endedWell(caller grpc.ServerStream, s *status.Status) error {
-	switch {
-	case x.watch.trailers:
-		return nil
-	case caller.Context().Err() != nil, outOfTime(caller):
-		return x.callerLeft(caller)
-	case s.Code() == codes.ResourceExhausted && x.response.in != nil:
-		return &rules.StepError{Route: x.route, Step: "response", Reason: rules.ReasonTooLarge, Err: s.Err()}
-	}
-	return x.lost(s)
 }
 
 // lostCall is a call that the upstream broke off. Its code is what a caller
@@ -86,7 +89,7 @@ func (x *exchange) lost(s *status.Status) error {
 	case codes.Unavailable, codes.Canceled, codes.ResourceExhausted:
 		reason = "reset" // its connection, or its stream with one of HTTP/2's codes
 	}
-	x.outcome.Error = reason
+	x.outcome.GRPCStatus = rules.CodeOf(int(s.Code()))
 	return &lostCall{&Error{Origin: OriginUpstream, Reason: reason, Err: s.Err()}, x.outcome.GRPCStatus}
 }
 
@@ -94,12 +97,12 @@ func (x *exchange) lost(s *status.Status) error {
 // it; the dialler has kept the cause.
 func (x *exchange) notOpened(caller grpc.ServerStream, err error) error {
 	if caller.Context().Err() != nil {
-		return x.callerLeft(caller)
+		return x.callerGone()
 	}
 	if cause := x.c.callFailure(x.calls); cause != nil {
 		return x.upstreamFailed(cause)
 	}
-	return x.lost(x.noteStatus(err))
+	return x.lost(status.Convert(err))
 }
 
 // deadlineSlack is how long before its deadline a call that is broken off is
@@ -107,19 +110,26 @@ func (x *exchange) notOpened(caller grpc.ServerStream, err error) error {
 // same time, and each of the three may be first.
 const deadlineSlack = 10 * time.Millisecond
 
-func outOfTime(caller grpc.ServerStream) bool {
-	deadline, ok := caller.Context().Deadline()
-	return ok && time.Until(deadline) <= deadlineSlack
+// outOfTime reports whether the caller's deadline for a gRPC call has come.
+func (x *exchange) outOfTime() bool {
+	timeout, ok := grpcTimeout(x.r.Header.Get("Grpc-Timeout"))
+	return ok && x.call != callNone && time.Since(x.record.Started) >= timeout-deadlineSlack
 }
 
-// callerLeft tells whether the caller's end was its deadline, which is the
-// upstream's failure, or its own wish.
-func (x *exchange) callerLeft(caller grpc.ServerStream) error {
-	if !outOfTime(caller) {
-		return x.callerGone()
+// grpcTimeout reads a grpc-timeout (gRPC over HTTP/2, Requests).
+func grpcTimeout(v string) (time.Duration, bool) {
+	if len(v) < 2 || len(v) > 9 {
+		return 0, false
 	}
-	x.outcome.Error, x.outcome.GRPCStatus = "timeout", "DEADLINE_EXCEEDED"
-	return &Error{Origin: OriginUpstream, Reason: "timeout", Err: context.DeadlineExceeded}
+	units := map[byte]time.Duration{
+		'H': time.Hour, 'M': time.Minute, 'S': time.Second, 'm': time.Millisecond, 'u': time.Microsecond, 'n': time.Nanosecond,
+	}
+	n, err := strconv.ParseUint(v[:len(v)-1], 10, 32)
+	unit, ok := units[v[len(v)-1]]
+	if err != nil || !ok {
+		return 0, false
+	}
+	return time.Duration(min(n, uint64(math.MaxInt64/unit))) * unit, true
 }
 
 // callFallback answers a call that the breaker refused with the fallback, if

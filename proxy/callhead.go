@@ -105,10 +105,10 @@ func (x *exchange) sendCallHead(caller grpc.ServerStream) error {
 	// does not read when it serves under net/http.
 	stream := grpc.ServerTransportStreamFromContext(caller.Context()).(interface{ SetSendCompress(name string) error })
 	if err := stream.SetSendCompress(encoding); err != nil {
-		return x.callerLeft(caller)
+		return x.callerGone()
 	}
 	if err := caller.SendHeader(md); err != nil {
-		return x.callerLeft(caller)
+		return x.callerGone()
 	}
 	return nil
 }

@@ -179,8 +179,8 @@ func TestBreakersCountCalls(t *testing.T) {
 		"a status that the rule names":     {list, []string{"fail", "1"}, `failure: .grpc_status == "UNAVAILABLE"`, true},
 		"a status that is in the trailers": {list, []string{"fail", "1"}, `failure: .trailers["grpc-status"] == "14" or .headers["grpc-status"] == "14"`, true},
 	} {
-		t.Run(name, func(t *testing.T) {
-			car := startSidecar(t, s.addr, []string{callBreaker(test.failure, "")})
+		testBothWays(t, name, func(t *testing.T, strip func(string) string) {
+			car := startSidecar(t, s.addr, []string{strip(callBreaker(test.failure, ""))})
 			conn := dialCalls(t, car.addr)
 			ctx := metadata.AppendToOutgoingContext(t.Context(), test.fields...)
 			for range 2 {
@@ -209,6 +209,42 @@ func TestBreakersCountCalls(t *testing.T) {
 	}
 }
 
+// testBothWays runs a test with rules that read messages, and with the same
+// rules less the step that does: the call passes as plain HTTP/2 then.
+func testBothWays(t *testing.T, name string, test func(t *testing.T, strip func(rule string) string)) {
+	t.Run(name+", message by message", func(t *testing.T) { test(t, func(rule string) string { return rule }) })
+	t.Run(name+", as HTTP/2", func(t *testing.T) {
+		test(t, strings.NewReplacer("response:\n  - jq: .name = \"step:\" + .name\n", "").Replace)
+	})
+}
+
+// What a rule refuses and what a caller breaks off says nothing of the upstream.
+func TestWhatIsNoFailureOfTheUpstream(t *testing.T) {
+	s := startEcho(t, false)
+	car := startSidecar(t, s.addr, []string{callBreaker("", "") + "request: [{when: '.name == \"bad\"', reject: {grpc: UNAVAILABLE}}]\n"})
+	conn := dialCalls(t, car.addr)
+	for range 5 {
+		s.call(t.Context(), t, conn, chat, []*dynamicpb.Message{s.named("good"), s.named("bad")})
+		s.call(t.Context(), t, conn, get, []*dynamicpb.Message{s.named("bad")})
+		ctx, cancel := context.WithCancel(t.Context())
+		stream, err := conn.NewStream(ctx, bothWays, chat)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream.SendMsg(s.named("good"))
+		s.recv(stream)
+		cancel()
+	}
+	if e := s.call(t.Context(), t, conn, get, []*dynamicpb.Message{s.named("x")}); !slices.Equal(e.names, []string{"step:x"}) {
+		t.Errorf("got %v", e)
+	}
+	for _, b := range car.Breakers() {
+		if b.Counts.Failures != 0 {
+			t.Errorf("%s counts %d failures", b.Name, b.Counts.Failures)
+		}
+	}
+}
+
 func TestFallbacksOfCalls(t *testing.T) {
 	s := startItems(t, false, func(string, grpc.ServerStream) error { return status.Error(codes.Unavailable, "down") })
 	for name, test := range map[string]struct {
@@ -218,8 +254,11 @@ func TestFallbacksOfCalls(t *testing.T) {
 		"a message": {`fallback: {headers: {x-stale: "1"}, body: {name: old, big: 9007199254740993}}`, "[step:old] OK  [1]"},
 		"a status":  {`fallback: {grpc: NOT_FOUND, message: nothing}`, "[] NotFound nothing []"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			car := startSidecar(t, s.addr, []string{callBreaker("", test.fallback)})
+		testBothWays(t, name, func(t *testing.T, strip func(string) string) {
+			car := startSidecar(t, s.addr, []string{strip(callBreaker("", test.fallback))})
+			if strip("response:\n  - jq: .name = \"step:\" + .name\n") == "" {
+				test.want = strings.Replace(test.want, "step:", "", 1)
+			}
 			conn := dialCalls(t, car.addr)
 			for range 2 {
 				s.call(t.Context(), t, conn, get, []*dynamicpb.Message{s.named("x")})
