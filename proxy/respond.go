@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/sluice-proxy/sluice/rules"
 )
@@ -76,6 +77,38 @@ func (x *exchange) touchesResponse() bool {
 	return x.route != nil && x.route.Response().Needs().Edits
 }
 
+// headPatience is how long a head waits for the first bytes of its body, so
+// that both leave together.
+const headPatience = time.Millisecond
+
+// soon flushes a head whose body is late. Nothing else may write until stop.
+type soon struct {
+	timer *time.Timer
+	mu    sync.Mutex // guards over, and flushing
+	over  bool
+}
+
+func flushSoon(flush func() error) *soon {
+	s := new(soon)
+	s.timer = time.AfterFunc(headPatience, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !s.over {
+			flush() // an error is met again by what follows
+		}
+	})
+	return s
+}
+
+func (s *soon) stop() {
+	if s.timer.Stop() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+}
+
 // copyBody passes the body on as it comes: whatever has arrived is flushed
 // before the next wait.
 func (x *exchange) copyBody(body io.Reader, size int64) error {
@@ -83,15 +116,10 @@ func (x *exchange) copyBody(body io.Reader, size int64) error {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	flushed := false
-	if size < 0 && body != http.NoBody {
-		// The head of a stream may come long before its first bytes.
-		if flush() != nil {
-			return x.callerGone()
-		}
-		flushed = true
-	}
+	head := flushSoon(flush)
 	for copied := int64(0); ; {
 		n, err := body.Read(*buf)
+		head.stop()
 		if n > 0 {
 			if _, werr := x.w.Write((*buf)[:n]); werr != nil {
 				return x.callerGone()

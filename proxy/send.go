@@ -68,6 +68,9 @@ func (x *exchange) outgoing() *http.Request {
 		Method:        head.Method,
 		URL:           target(head, x.request.in, in, x.authority()),
 		Host:          head.Host,
+		Proto:         "HTTP/1.1", // else net/http does not wait where the caller expects 100
+		ProtoMajor:    1,
+		ProtoMinor:    1,
 		Header:        header(head.Fields, "User-Agent"),
 		Body:          body,
 		ContentLength: size,

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -134,6 +135,7 @@ type upstreamConn struct {
 
 	mu      sync.Mutex // guards what follows
 	sending requestState
+	direct  bool // the last write passed net/http's buffer by: nothing is left in it
 	ended   bool // the caller has ended its side
 }
 
@@ -163,9 +165,18 @@ func (u *upstreamConn) Write(b []byte) (int, error) {
 	n, err := u.TCPConn.Write(b)
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.direct = false
 	if u.sending == requestWritten {
 		u.sent()
 	}
+	return n, err
+}
+
+func (u *upstreamConn) ReadFrom(r io.Reader) (int64, error) {
+	n, err := u.TCPConn.ReadFrom(r)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.direct = true
 	return n, err
 }
 
@@ -181,7 +192,10 @@ func (u *upstreamConn) written() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.sending = requestWritten
-	if u.ended {
+	switch {
+	case u.direct:
+		u.sent()
+	case u.ended:
 		u.expectFlush()
 	}
 }
