@@ -108,9 +108,9 @@ func (x *exprs) meta(key expr.MetaKey) *exprs { return x.add(&expr.Meta{Key: key
 
 func (x *exprs) ct(key expr.CtKey) *exprs { return x.add(&expr.Ct{Key: key, Register: reg}) }
 
-func (x *exprs) load(data []byte) *exprs { return x.add(&expr.Immediate{Register: reg, Data: data}) }
+func (x *exprs) load(data []byte) { x.add(&expr.Immediate{Register: reg, Data: data}) }
 
-func (x *exprs) equal(data []byte) *exprs { return x.compare(expr.CmpOpEq, data) }
+func (x *exprs) equal(data []byte) { x.compare(expr.CmpOpEq, data) }
 
 func (x *exprs) compare(op expr.CmpOp, data []byte) *exprs {
 	return x.add(&expr.Cmp{Op: op, Register: reg, Data: data})

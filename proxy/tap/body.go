@@ -34,11 +34,11 @@ func (r *renderer) describe(ctx context.Context, e *proxy.Record) (input, output
 // payload renders the members body, format, size and so on of p, which came
 // with head, if there is one. described reads gRPC messages of which p does not
 // know how to.
-func (r *renderer) payload(p *proxy.Payload, head *rules.Head, q *rules.Request, described codec.Codec) object {
+func (r *renderer) payload(p *proxy.Payload, head *rules.Head, described codec.Codec) object {
 	if p.Size == 0 && len(p.Bytes) == 0 {
 		return object{{"size", int64(0)}}
 	}
-	o := r.content(p, head, q, described)
+	o := r.content(p, head, described)
 	o.add("size", p.Size)
 	if !p.Whole() {
 		o.add("truncated", true)
@@ -47,7 +47,7 @@ func (r *renderer) payload(p *proxy.Payload, head *rules.Head, q *rules.Request,
 	return o
 }
 
-func (r *renderer) content(p *proxy.Payload, head *rules.Head, q *rules.Request, described codec.Codec) object {
+func (r *renderer) content(p *proxy.Payload, head *rules.Head, described codec.Codec) object {
 	if len(p.Bytes) == 0 {
 		return nil // nothing of it was kept
 	}

@@ -78,11 +78,11 @@ func (r *renderer) exchange(ctx context.Context, e *proxy.Record) object {
 	o.add("attempts", e.Attempts)
 
 	input, output := r.describe(ctx, e)
-	o.add("request", r.half(&e.Request, q, input))
+	o.add("request", r.half(&e.Request, input))
 	if e.Response.In == nil && e.Response.Out == nil {
 		o.add("response", nil)
 	} else {
-		o.add("response", r.half(&e.Response, q, output))
+		o.add("response", r.half(&e.Response, output))
 	}
 	o.add("steps", append(r.steps(e.Request.Steps), r.steps(e.Response.Steps)...))
 	if len(e.Passed) > 0 {
@@ -110,7 +110,7 @@ func (r *renderer) target(q *rules.Request) object {
 }
 
 // half renders what came and, under "after", what left differently.
-func (r *renderer) half(h *proxy.Half, q *rules.Request, described codec.Codec) object {
+func (r *renderer) half(h *proxy.Half, described codec.Codec) object {
 	head := h.In
 	if head == nil {
 		head = h.Out // an answer of Sluice's own
@@ -126,9 +126,9 @@ func (r *renderer) half(h *proxy.Half, q *rules.Request, described codec.Codec) 
 		o.add("trailers", r.fields(h.Trailers))
 	}
 	if h.In == nil && h.Body.Size == 0 {
-		return append(o, r.payload(&h.Sent, head, q, described)...) // nothing came before it
+		return append(o, r.payload(&h.Sent, head, described)...) // nothing came before it
 	}
-	o = append(o, r.payload(&h.Body, head, q, described)...)
+	o = append(o, r.payload(&h.Body, head, described)...)
 	if h.MessageCount > 0 {
 		o.add("message_count", h.MessageCount)
 	}
@@ -141,7 +141,7 @@ func (r *renderer) half(h *proxy.Half, q *rules.Request, described codec.Codec) 
 		if out == nil {
 			out = head
 		}
-		after = append(after, r.payload(&h.Sent, out, q, described)...)
+		after = append(after, r.payload(&h.Sent, out, described)...)
 	}
 	if len(after) > 0 {
 		o.add("after", after)
@@ -216,11 +216,11 @@ func (r *renderer) message(e *proxy.Message) object {
 	if in.Codec == nil && e.Call != nil && e.Call.Service != "" {
 		in.Codec = r.config.Schemaless
 	}
-	o = append(o, r.payload(&in, nil, e.Call, nil)...)
+	o = append(o, r.payload(&in, nil, nil)...)
 	if e.Edited {
 		after := make([]object, len(e.Out))
 		for i := range e.Out {
-			after[i] = r.payload(&e.Out[i], nil, e.Call, nil)
+			after[i] = r.payload(&e.Out[i], nil, nil)
 		}
 		o.add("after", after)
 	}

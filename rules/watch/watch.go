@@ -89,7 +89,7 @@ func (w *Watcher) Run(ctx context.Context) {
 				return
 			}
 			w.reload(ctx)
-		case <-lost: // an overflow: something was missed
+		case <-lost: //nolint:errcheck // an overflow: something was missed, whatever it says
 			w.reload(ctx)
 		case <-poll.C:
 			watched = w.watch(notify, watched)

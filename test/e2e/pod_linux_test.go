@@ -106,7 +106,9 @@ func newPod(t *testing.T, flags ...string) *pod {
 	}
 	// The sidecar reads its files as another user than the test's.
 	for dir := p.dir; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
-		os.Chmod(dir, 0o755)
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	serve := func(h *netns.Host, who netns.As) {
 		testbed.Echo(t, h.Listen(t, fmt.Sprintf(":%d", httpPort), who))
@@ -149,7 +151,9 @@ func (p *pod) spawn(who []string, flags ...string) {
 	if err := os.WriteFile(p.dir+"/sluice.yaml", []byte(conf), 0o644); err != nil {
 		p.t.Fatal(err)
 	}
-	os.Chown(p.dir, 1337, 1337)
+	if err := os.Chown(p.dir, 1337, 1337); err != nil {
+		p.t.Fatal(err)
+	}
 	p.log = new(output)
 	args := append(slices.Clone(who), sluice(p.t), "run", "-c", p.dir+"/sluice.yaml")
 	p.run = p.Cmd(context.Background(), "setpriv", append(args, flags...)...)
@@ -161,7 +165,7 @@ func (p *pod) spawn(who []string, flags ...string) {
 	exited, run := p.exited, p.run
 	go func() { exited <- run.Wait() }()
 	p.t.Cleanup(func() {
-		run.Process.Kill()
+		_ = run.Process.Kill() // it may have ended
 		if p.t.Failed() {
 			p.t.Logf("sidecar:\n%s", p.log)
 		}
