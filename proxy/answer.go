@@ -45,7 +45,7 @@ func (x *exchange) answerFor(err error) *answer {
 		reject *rejection
 		open   *breakerOpen
 		step   *rules.StepError
-		lost   *lostCall
+		lost   *lostCallError
 		e      *Error
 	)
 	switch {

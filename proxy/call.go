@@ -148,7 +148,7 @@ func (x *exchange) openCall(caller grpc.ServerStream) ([]*frame, error) {
 	}
 	var m frame
 	switch err := caller.RecvMsg(&m); {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return nil, x.stepHead(steps, &x.request, &x.record.Request, nil)
 	case err != nil:
 		return nil, x.callerFailed(err)
@@ -188,7 +188,7 @@ func (x *exchange) callerToUpstream(caller grpc.ServerStream, upstream grpc.Clie
 		var m frame
 		err := caller.RecvMsg(&m)
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return upstream.CloseSend()
 		case err != nil:
 			return x.callerFailed(err)
@@ -209,7 +209,7 @@ func (x *exchange) callerToUpstream(caller grpc.ServerStream, upstream grpc.Clie
 // sendFailed hides io.EOF: the upstream has ended the call, and its status is
 // read on the other side.
 func sendFailed(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	return err

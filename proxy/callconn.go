@@ -78,6 +78,8 @@ func (c *conn) newCallConn(agent string) (*callConn, error) {
 		grpc.WithDisableRetry(),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithNoProxy(),
+		grpc.WithStaticStreamWindowSize(int32(streamWindow)), // else it grows to 16 MiB for a slow caller
+		grpc.WithStaticConnWindowSize(int32(sessionWindow)),
 	}
 	if agent != "" {
 		options = append(options, grpc.WithUserAgent(agent))

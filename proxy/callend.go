@@ -44,7 +44,7 @@ func (x *exchange) endWithoutHead(ctx context.Context, upstream grpc.ClientStrea
 // caller's messages broke the call off.
 func (x *exchange) endedWell(ctx context.Context, err error) (*status.Status, error) {
 	s := status.Convert(err)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		s = status.New(codes.OK, "")
 	}
 	switch cause := context.Cause(ctx); {
@@ -71,15 +71,15 @@ func statusFields(s *status.Status) rules.Fields {
 	return fields
 }
 
-// lostCall is a call that the upstream broke off. Its code is what a caller
+// lostCallError is a call that the upstream broke off. Its code is what a caller
 // would have seen for it without Sluice.
-type lostCall struct {
+type lostCallError struct {
 	err  *Error
 	code rules.Code
 }
 
-func (l *lostCall) Error() string { return l.err.Error() }
-func (l *lostCall) Unwrap() error { return l.err }
+func (l *lostCallError) Error() string { return l.err.Error() }
+func (l *lostCallError) Unwrap() error { return l.err }
 
 // lost describes a call that the upstream broke off, or answered with what is
 // no gRPC.
@@ -90,7 +90,7 @@ func (x *exchange) lost(s *status.Status) error {
 		reason = "reset" // its connection, or its stream with one of HTTP/2's codes
 	}
 	x.outcome.GRPCStatus = rules.CodeOf(int(s.Code()))
-	return &lostCall{&Error{Origin: OriginUpstream, Reason: reason, Err: s.Err()}, x.outcome.GRPCStatus}
+	return &lostCallError{&Error{Origin: OriginUpstream, Reason: reason, Err: s.Err()}, x.outcome.GRPCStatus}
 }
 
 // notOpened describes a call that could not be opened. grpc-go has a status for

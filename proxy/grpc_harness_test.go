@@ -210,7 +210,7 @@ func (s *items) read(stream grpc.ClientStream) (e ended) {
 	for {
 		m, err := s.recv(stream)
 		if err != nil {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				err = nil
 			}
 			e.trailer, e.status = stream.Trailer(), status.Convert(err)
@@ -224,7 +224,7 @@ func (s *items) read(stream grpc.ClientStream) (e ended) {
 func (s *items) echo(_ string, stream grpc.ServerStream) error {
 	for {
 		m, err := s.recv(stream)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

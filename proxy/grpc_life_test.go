@@ -87,7 +87,7 @@ func TestALostCallerEndsItsCallsUpstream(t *testing.T) {
 			}
 			within(t, "call", began)
 			conn.Close()
-			within(t, "end", ended)
+			_ = within(t, "end", ended)
 			if r := car.record(chat); r.Error == nil || r.Error.Origin != proxy.OriginCaller {
 				t.Errorf("record: %v", r.Error)
 			}

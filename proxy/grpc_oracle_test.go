@@ -217,7 +217,7 @@ func TestACallersHangingUpIsCancelled(t *testing.T) {
 		}
 		within(t, "call", began)
 		cancel()
-		stream.RecvMsg(nil)
+		_ = stream.RecvMsg(nil)
 	}
 	ends := make(chan codes.Code, 1)
 	hangUp(startOracle(t, s.addr, ends))

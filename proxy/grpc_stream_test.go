@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -85,7 +86,7 @@ func TestDeadlinesReachTheUpstream(t *testing.T) {
 			if d := within(t, "call", left); d <= 0 || d > 300*time.Millisecond {
 				t.Errorf("got %v left upstream", d)
 			}
-			within(t, "end of the call", ends)
+			_ = within(t, "end of the call", ends)
 		})
 	}
 }
@@ -151,7 +152,7 @@ func TestCancellationReachesTheUpstreamAsSuch(t *testing.T) {
 func TestAServerMayEndAStreamFirst(t *testing.T) {
 	item := mustItem(t)
 	s := startItems(t, false, func(_ string, stream grpc.ServerStream) error {
-		stream.RecvMsg(dynamicpb.NewMessage(item))
+		_ = stream.RecvMsg(dynamicpb.NewMessage(item))
 		stream.SetTrailer(metadata.Pairs("t", "1"))
 		return status.Error(codes.OutOfRange, "enough")
 	})
@@ -174,6 +175,50 @@ func TestAServerMayEndAStreamFirst(t *testing.T) {
 	}
 }
 
+// stops waits until sent grows no more: nothing new for a while.
+func stops(t testing.TB, sent *atomic.Int64) int64 {
+	t.Helper()
+	last, since := int64(-1), time.Now()
+	testbed.Eventually(t, testbed.Patience, func() error {
+		if n := sent.Load(); n != last {
+			last, since = n, time.Now()
+		}
+		if time.Since(since) < 500*time.Millisecond {
+			return io.ErrNoProgress
+		}
+		return nil
+	})
+	return last
+}
+
+func TestASlowCallerHoldsAFastUpstreamBack(t *testing.T) {
+	const chunk, total = 64 << 10, 64 << 20
+	var sent atomic.Int64
+	base := &items{item: mustItem(t)}
+	s := startItems(t, false, func(_ string, stream grpc.ServerStream) error {
+		m := base.named(strings.Repeat("x", chunk))
+		for sent.Load() < total {
+			if err := stream.SendMsg(m); err != nil {
+				return err
+			}
+			sent.Add(chunk)
+		}
+		return nil
+	})
+	car := startSidecar(t, s.addr, []string{untouching})
+	stream, err := dialCalls(t, car.addr).NewStream(t.Context(), bothWays, chat)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := stops(t, &sent); n > 4<<20 {
+		t.Errorf("%d bytes were taken for a caller that reads nothing", n)
+	}
+	stream.CloseSend()
+	if e := s.read(stream); e.status.Code() != codes.OK || len(e.names) != total/chunk {
+		t.Errorf("got %d items, %v", len(e.names), e.status)
+	}
+}
+
 func TestASlowUpstreamHoldsAFastCallerBack(t *testing.T) {
 	release := make(chan struct{})
 	item := mustItem(t)
@@ -184,7 +229,7 @@ func TestASlowUpstreamHoldsAFastCallerBack(t *testing.T) {
 		}
 		for {
 			if err := stream.RecvMsg(dynamicpb.NewMessage(item)); err != nil {
-				if err == io.EOF {
+				if errors.Is(err, io.EOF) {
 					return nil
 				}
 				return err
@@ -210,19 +255,8 @@ func TestASlowUpstreamHoldsAFastCallerBack(t *testing.T) {
 		}
 		done <- stream.CloseSend()
 	}()
-	// It stops on its own: nothing new has been taken for a while.
-	last, since := int64(-1), time.Now()
-	testbed.Eventually(t, testbed.Patience, func() error {
-		if n := sent.Load(); n != last {
-			last, since = n, time.Now()
-		}
-		if time.Since(since) < 500*time.Millisecond {
-			return io.ErrNoProgress
-		}
-		return nil
-	})
-	if last > 4<<20 {
-		t.Errorf("%d bytes were taken for an upstream that reads nothing", last)
+	if n := stops(t, &sent); n > 4<<20 {
+		t.Errorf("%d bytes were taken for an upstream that reads nothing", n)
 	}
 	close(release)
 	if err := within(t, "sender", done); err != nil {

@@ -77,9 +77,9 @@ func TestAnUpstreamThatBreaksOff(t *testing.T) {
 		"reset with CANCEL after the head":    {rst(http2.ErrCodeCancel, true), "CANCELED"},
 		"reset with INTERNAL_ERROR":           {rst(http2.ErrCodeInternal, false), "INTERNAL"},
 		"reset with ENHANCE_YOUR_CALM":        {rst(http2.ErrCodeEnhanceYourCalm, false), "RESOURCE_EXHAUSTED"},
-		"connection reset":                    {func(_ *http2.Framer, c *net.TCPConn, _ uint32) { testbed.Reset(c) }, "UNAVAILABLE"},
+		"connection reset":                    {func(_ *http2.Framer, c *net.TCPConn, _ uint32) { _ = testbed.Reset(c) }, "UNAVAILABLE"},
 		"connection ended":                    {func(_ *http2.Framer, c *net.TCPConn, _ uint32) { c.Close() }, "UNAVAILABLE"},
-		"connection reset after the head":     {func(f *http2.Framer, c *net.TCPConn, n uint32) { writeHead(f, n); testbed.Reset(c) }, "UNAVAILABLE"},
+		"connection reset after the head":     {func(f *http2.Framer, c *net.TCPConn, n uint32) { writeHead(f, n); _ = testbed.Reset(c) }, "UNAVAILABLE"},
 		"half a call: no trailers at its end": {func(f *http2.Framer, _ *net.TCPConn, n uint32) { writeHead(f, n); f.WriteData(n, true, nil) }, "INTERNAL"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -232,7 +232,7 @@ func TestWhatIsNoFailureOfTheUpstream(t *testing.T) {
 			t.Fatal(err)
 		}
 		stream.SendMsg(s.named("good"))
-		s.recv(stream)
+		_, _ = s.recv(stream)
 		cancel()
 	}
 	if e := s.call(t.Context(), t, conn, get, []*dynamicpb.Message{s.named("x")}); !slices.Equal(e.names, []string{"step:x"}) {
