@@ -78,6 +78,7 @@ func (c *conn) newCallConn(agent string) (*callConn, error) {
 		grpc.WithDisableRetry(),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithNoProxy(),
+		grpc.WithMaxHeaderListSize(uint32(maxHead)),
 		grpc.WithStaticStreamWindowSize(int32(streamWindow)), // else it grows to 16 MiB for a slow caller
 		grpc.WithStaticConnWindowSize(int32(sessionWindow)),
 	}

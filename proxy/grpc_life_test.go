@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	pb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/dynamicpb"
@@ -160,5 +161,24 @@ func TestDrainingLetsACallEnd(t *testing.T) {
 				t.Errorf("drain: %v", err)
 			}
 		})
+	}
+}
+
+// A server that never answers what it is asked about itself costs a call the
+// bound of the question, and then on_error decides.
+func TestAServerThatHangsOnReflection(t *testing.T) {
+	server := testbed.GRPC(t, testbed.Loopback(t), testbed.GRPCConfig{Reflection: testbed.ReflectHangs})
+	for onError, want := range map[string]codes.Code{"pass": codes.OK, "reject": codes.Internal} {
+		car := startSidecar(t, server.Addr, []string{"route: r\nmatch: {grpc: \"*\"}\non_error: " + onError + "\nrequest: [{jq: '.fill_username = true'}]\n"})
+		client := testbed.GRPCClient(t, car.addr)
+		began := time.Now()
+		for range 3 {
+			if _, err := client.UnaryCall(t.Context(), &pb.SimpleRequest{ResponseSize: 3}); status.Code(err) != want {
+				t.Errorf("%s: got %v, want %v", onError, err, want)
+			}
+		}
+		if d := time.Since(began); d > testbed.Patience {
+			t.Errorf("%s: three calls took %v", onError, d)
+		}
 	}
 }
