@@ -54,9 +54,11 @@ func (c *conn) dialUpstream() {
 	}
 	decided := r.decided || r.closed
 	r.mu.Unlock()
+	if err != nil {
+		c.dialFailed(err) // before an exchange that waits for the dial can answer
+	}
 	close(r.dialed)
 	if err != nil {
-		c.dialFailed(err)
 		return
 	}
 	if decided {

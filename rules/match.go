@@ -148,8 +148,9 @@ func (s *Set) CanAnswer(d Direction, port uint16) bool {
 
 // Match finds the route of q by its head alone. An error is a [*StepError]: the
 // where of a candidate failed, or the path is ambiguous ([ReasonAmbiguous]) and
-// a route that may reject guards one of its readings. Its Route says whether
-// on_error rejects; the candidate counts as matched.
+// a route that may reject guards one of its readings, or judges the reading
+// itself. Its Route says whether on_error rejects; the candidate counts as
+// matched.
 func (s *Set) Match(ctx context.Context, q *Request, now time.Time) (Match, error) {
 	var m Match
 	var ids [8]int
@@ -175,7 +176,7 @@ func (s *Set) Match(ctx context.Context, q *Request, now time.Time) (Match, erro
 	if err := s.matchPath(ctx, &other, q, pattern.Lenient(q.Head.Path), now); err != nil {
 		return other, err
 	}
-	if other.Route != nil && other.Route != m.Route && other.Route.guards() {
+	if r := other.Route; r != nil && r.guards() && (r != m.Route || r.looksAtRequest()) {
 		return other, &StepError{Route: other.Route, Step: "match.http", Reason: ReasonAmbiguous, Err: errors.New("servers disagree about the path")}
 	}
 	return m, nil
@@ -238,4 +239,15 @@ func (m *Match) try(ctx context.Context, r *Route, q *Request, params map[string
 // guards reports whether the route may turn a request away.
 func (r *Route) guards() bool {
 	return r.request != nil && slices.ContainsFunc(r.request.steps, func(s step) bool { return s.reject != nil })
+}
+
+// looksAtRequest reports whether what the route does can depend on the path: in
+// its where, or in a step that names $request.
+func (r *Route) looksAtRequest() bool {
+	if r.match.where != nil {
+		return true
+	}
+	return r.request != nil && slices.ContainsFunc(r.request.steps, func(s step) bool {
+		return s.when.reads("$request") || s.jq.reads("$request") || s.head.reads("$request")
+	})
 }

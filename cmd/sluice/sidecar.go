@@ -127,6 +127,9 @@ func (s *sidecar) loadRules() error {
 }
 
 func (s *sidecar) reloaded(r watch.Result) {
+	if r.Err != nil && s.watcher == nil {
+		return // the first load ends the process, which says why
+	}
 	event := &proxy.Reload{
 		At: time.Now(), Generation: r.Generation, Hash: r.Hash, Routes: r.Routes, Problems: r.Problems, Live: r.Err == nil,
 	}
