@@ -126,10 +126,29 @@ func callKindOf(r *http.Request) callKind {
 		}
 	case strings.HasPrefix(media, "application/grpc-web"):
 		return callWeb
-	case strings.HasPrefix(media, "application/connect+"), r.Header.Get("Connect-Protocol-Version") != "":
+	case strings.HasPrefix(media, "application/connect+"), r.Header.Get("Connect-Protocol-Version") != "", maybeConnect(r, media):
 		return callConnect
 	}
 	return callNone
+}
+
+// maybeConnect reports whether a Connect server would take r for a unary call
+// although it does not say so: the protocol's version field is optional. A
+// guard of the method must not be passed by leaving it out, so what looks like
+// a call counts as one: a service with a package, and JSON or protobuf, or a
+// GET with a message in its query (connectrpc.com/docs/protocol).
+func maybeConnect(r *http.Request, media string) bool {
+	service, _ := splitMethod(r.URL.Path)
+	if !strings.Contains(service, ".") || strings.Contains(service, "/") {
+		return false
+	}
+	switch r.Method {
+	case http.MethodPost:
+		return media == "application/json" || media == "application/proto"
+	case http.MethodGet:
+		return strings.Contains(r.URL.RawQuery, "encoding=") && strings.Contains(r.URL.RawQuery, "message=")
+	}
+	return false
 }
 
 // splitMethod splits a gRPC path, /package.Service/Method. Both are empty if it
