@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-proxy/sluice/iptables/rootless"
+	"github.com/sluice-proxy/sluice/proxy"
 )
 
 // The exit codes of every subcommand but exec, whose code is its command's.
@@ -42,6 +43,7 @@ func usageError(err error) error { return &exitError{Code: exitUsage, Err: err} 
 
 func main() {
 	rootless.MaybeHelper()
+	proxy.RegisterEncodings()
 	os.Exit(Main(os.Args[1:]))
 }
 
