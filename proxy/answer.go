@@ -43,7 +43,7 @@ func (x *exchange) answerFor(err error) *answer {
 	a := &answer{status: http.StatusBadGateway, code: "INTERNAL", route: x.record.Route}
 	var (
 		reject *rejection
-		open   *breakerOpen
+		open   *breakerOpenError
 		step   *rules.StepError
 		lost   *lostCallError
 		e      *Error

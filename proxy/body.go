@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -31,6 +32,10 @@ type body struct {
 
 	edited   []byte // with its content coding; valid if isEdited
 	isEdited bool
+
+	// refused means that an upstream has answered a caller who waits for 100
+	// Continue, and not with that.
+	refused atomic.Bool
 
 	asked  atomic.Bool // net/http has been asked for the body, and answers an Expect then
 	seen   *capture    // of what passes unread
@@ -213,6 +218,12 @@ func (p *passing) Read(b []byte) (n int, err error) {
 		n = copy(b, p.before)
 		p.before = p.before[n:]
 	} else {
+		if p.body.refused.Load() {
+			// net/http's client would send the body all the same, to keep the
+			// connection, and its server would answer 100 to be given it.
+			<-p.body.x.ctx.Done()
+			return 0, context.Cause(p.body.x.ctx)
+		}
 		p.body.asked.Store(true)
 		n, err = p.body.stream.Read(b)
 	}

@@ -16,12 +16,12 @@ import (
 	"github.com/sluice-proxy/sluice/rules"
 )
 
-// breakerOpen is an exchange that an open breaker refused.
-type breakerOpen struct{ retryAfter time.Duration }
+// breakerOpenError is an exchange that an open breaker refused.
+type breakerOpenError struct{ retryAfter time.Duration }
 
-func (b *breakerOpen) Error() string { return fmt.Sprintf("breaker open for %v", b.retryAfter) }
+func (b *breakerOpenError) Error() string { return fmt.Sprintf("breaker open for %v", b.retryAfter) }
 
-// admit asks the route's breaker for a permit. Its error is a [*breakerOpen].
+// admit asks the route's breaker for a permit. Its error is a [*breakerOpenError].
 func (x *exchange) admit() error {
 	if x.route == nil || x.route.Breaker() == nil {
 		return nil
@@ -31,7 +31,7 @@ func (x *exchange) admit() error {
 	x.breaker = x.p.breakers.Get(x.record.Breaker, x.p.breakerSettings(b))
 	permit, err := x.breaker.Allow()
 	if err != nil {
-		return &breakerOpen{retryAfter: resilience.RetryAfter(err)}
+		return &breakerOpenError{retryAfter: resilience.RetryAfter(err)}
 	}
 	x.permit = permit
 	return nil

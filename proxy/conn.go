@@ -25,7 +25,7 @@ type conn struct {
 	alpn     []string
 
 	// ctx ends when the caller resets the connection or the proxy closes.
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // the connection's life, which its exchanges share
 	cancel context.CancelCauseFunc
 
 	race  race          // who speaks first

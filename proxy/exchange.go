@@ -22,7 +22,7 @@ type exchange struct {
 
 	// ctx ends when the caller is gone: its stream was reset (HTTP/2) or its
 	// connection (HTTP/1, where a half-close is no reason to stop).
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // the exchange is what lives as long as it
 	cancel context.CancelCauseFunc
 
 	record *Record // what observers will see; complete when finish hands it over
@@ -88,7 +88,7 @@ func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	}
 	x.ctx, x.cancel = context.WithCancelCause(parent)
 	if protocol == HTTP1 {
-		http.NewResponseController(w).EnableFullDuplex()
+		_ = http.NewResponseController(w).EnableFullDuplex() // net/http's HTTP/1 always can
 	}
 
 	head := requestHead(r)

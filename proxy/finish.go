@@ -26,7 +26,7 @@ func (x *exchange) guarded() error { return x.guard(x.run) }
 func (x *exchange) guard(run func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			if v == http.ErrAbortHandler {
+			if v == http.ErrAbortHandler { //nolint:errorlint // a panic's value, as net/http compares it
 				panic(v)
 			}
 			x.p.Log.Error("panic in an exchange", "id", x.record.ID, "route", x.record.Route, "panic", fmt.Sprintf("%.64v", v), "stack", string(debug.Stack()))
@@ -56,6 +56,9 @@ func (x *exchange) finish(err error) {
 	x.settle(x.record.Error)
 	x.complete()
 	x.cancel(errFinished)
+	if x.expects() && !x.request.body.continued() {
+		x.c.tcp.SetReadDeadline(past) // net/http closes the connection; it need not wait for the body
+	}
 	x.p.Observer.Observe(x.record)
 	if abort {
 		if x.c.protocol == HTTP1 {
@@ -72,7 +75,7 @@ var errFinished = errors.New("exchange finished")
 // explain notes the error and, where it is not one, who answered.
 func (x *exchange) explain(err error) {
 	var reject *rejection
-	var open *breakerOpen
+	var open *breakerOpenError
 	switch {
 	case errors.As(err, &reject):
 		x.record.Answered = answeredReject

@@ -27,7 +27,6 @@ const (
 type httpFront struct {
 	server *http.Server
 	conns  *handover
-	ready  chan struct{} // closed when the server's loop runs
 }
 
 // newFront starts a front. p.mu is held, or p is not shared yet.
@@ -62,7 +61,7 @@ func (p *Proxy) newFront(protocol Protocol) *httpFront {
 		ErrorLog: log.New(io.Discard, "", 0), // what fails is seen by the exchange
 	}
 	p.fronts = append(p.fronts, f)
-	p.wait.Go(func() { f.server.Serve(f.conns) })
+	p.wait.Go(func() { _ = f.server.Serve(f.conns) }) // ends when the front is closed
 	return f
 }
 
@@ -86,8 +85,8 @@ func (p *Proxy) serveHTTP(c *conn, protocol Protocol) {
 // that do not end; [httpFront.close] ends them.
 func (f *httpFront) sayGoAway() {
 	ctx, cancel := context.WithCancel(context.Background())
-	cancel() // begin the shutdown, do not wait for it
-	f.server.Shutdown(ctx)
+	cancel()                   // begin the shutdown, do not wait for it
+	_ = f.server.Shutdown(ctx) // ctx's error: that is how not to wait
 }
 
 func (f *httpFront) close() {
@@ -142,7 +141,7 @@ func (f *frontConn) Read(b []byte) (int, error) {
 	switch {
 	case err == nil:
 		f.conn.spoke()
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		f.conn.callerEnds()
 	case isReset(err):
 		f.conn.cancel(&Error{Origin: OriginCaller, Reason: "reset", Err: err})

@@ -94,7 +94,7 @@ func flushSoon(flush func() error) *soon {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if !s.over {
-			flush() // an error is met again by what follows
+			_ = flush() // an error is met again by what follows
 		}
 	})
 	return s
@@ -136,13 +136,13 @@ func (x *exchange) copyBody(body io.Reader, size int64) error {
 		switch {
 		case err == io.EOF:
 			if !flushed && len(x.answer.Trailer) > 0 {
-				flush() // trailers after no data need a head of their own
+				_ = flush() // trailers after no data need a head of their own
 			}
 			return nil
 		case err != nil:
 			return x.upstreamFailed(err)
 		case n == 0 && !flushed:
-			flush()
+			_ = flush()
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"strings"
 	"time"
 
 	"github.com/sluice-proxy/sluice/proxy/internal/intercept"
@@ -47,6 +48,10 @@ func (x *exchange) roundTrip() error {
 	}
 	if x.fronted() {
 		trace.Got1xxResponse = x.interim
+	}
+	if x.expects() {
+		trace.GotFirstResponseByte = func() { x.request.body.refused.Store(true) }
+		trace.Got100Continue = func() { x.request.body.refused.Store(false) }
 	}
 	out := x.outgoing()
 	x.answer, err = client.RoundTrip(out.WithContext(httptrace.WithClientTrace(x.ctx, trace)))
@@ -125,6 +130,12 @@ func (x *exchange) authority() string {
 	return x.c.address()
 }
 
+// expects reports whether the caller waits for the upstream's word before it
+// sends its body.
+func (x *exchange) expects() bool {
+	return x.c.protocol == HTTP1 && strings.EqualFold(x.r.Header.Get("Expect"), "100-continue")
+}
+
 // fronted reports whether interim responses can reach the caller.
 func (x *exchange) fronted() bool { return x.r.ProtoAtLeast(1, 1) }
 
@@ -133,6 +144,7 @@ func (x *exchange) interim(status int, fields textproto.MIMEHeader) error {
 	if status == http.StatusSwitchingProtocols || status == http.StatusContinue && x.request.body.continued() {
 		return nil
 	}
+	x.request.body.refused.Store(false)
 	h := x.w.Header()
 	for name, values := range fields {
 		if !hopByHop[name] {

@@ -74,7 +74,7 @@ func (c *conn) dialUpstream() {
 	if err == nil && detect.SettingsFrame(greeting) == detect.Yes {
 		return // an HTTP/2 server may say its settings first; its caller has to speak too
 	}
-	if err != nil && err != io.EOF && r.reset == "" {
+	if err != nil && !errors.Is(err, io.EOF) && r.reset == "" {
 		r.reset = OriginUpstream // the kernel tells of a reset only once
 	}
 	if !r.decided {

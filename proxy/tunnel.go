@@ -78,7 +78,7 @@ func (x *exchange) sendTunnel() error {
 			x.answer = resp
 			break
 		}
-		x.interim(resp.StatusCode, map[string][]string(resp.Header))
+		_ = x.interim(resp.StatusCode, map[string][]string(resp.Header)) // never fails
 	}
 	if x.r.Method == http.MethodConnect {
 		t.opened = x.answer.StatusCode/100 == 2
@@ -110,7 +110,7 @@ func (x *exchange) pass() error {
 	}
 	var head strings.Builder
 	fmt.Fprintf(&head, "HTTP/1.1 %s\r\n", statusLine(x.answer.Status, x.response.out.Status))
-	h.Write(&head)
+	_ = h.Write(&head) // a strings.Builder takes everything
 	head.WriteString("\r\n")
 	if _, err := nc.Write([]byte(head.String())); err != nil {
 		err := x.callerGone()

@@ -209,7 +209,7 @@ func (u *upstreamConn) callerEnded() {
 	case requestWritten:
 		u.expectFlush()
 	case requestSent:
-		u.CloseWrite()
+		_ = u.CloseWrite() // a connection that is gone says so to its reader
 	}
 }
 
@@ -228,7 +228,7 @@ func (u *upstreamConn) expectFlush() {
 func (u *upstreamConn) sent() {
 	u.sending = requestSent
 	if u.ended {
-		u.CloseWrite()
+		_ = u.CloseWrite() // a connection that is gone says so to its reader
 	}
 }
 

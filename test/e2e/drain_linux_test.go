@@ -85,7 +85,7 @@ func TestKilledSidecarLeavesPodClosed(t *testing.T) {
 	if err := p.run.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	<-p.exited //nolint:errcheck // killed, as it says
+	<-p.exited // killed, as it says
 	if err := postOnce(p.client(p.peer, netns.As{}, false), "10.79.0.2:8080"); err == nil {
 		t.Error("a request reached the service past the killed sidecar")
 	}
