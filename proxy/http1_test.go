@@ -140,6 +140,13 @@ func TestContinueIsTheUpstreams(t *testing.T) {
 			}
 		})
 	}
+	t.Run("of no body", func(t *testing.T) {
+		testbed.Leaks(t)
+		ask := strings.ReplaceAll(head, "Length: 5", "Length: 0")
+		upstream := testbed.Script(t, testbed.Loopback(t), sawHead(), testbed.Send(okX), sawHead(), testbed.Send(okX), testbed.Hold())
+		s := startSidecar(t, upstream, nil)
+		testbed.Talk(t, s.addr, testbed.Send(ask), testbed.Expect(okX), testbed.Send(ask), testbed.Expect(okX))
+	})
 	t.Run("for a rule that reads the body", func(t *testing.T) {
 		testbed.Leaks(t)
 		upstream := testbed.Script(t, testbed.Loopback(t), sawHead(), testbed.Send("HTTP/1.1 100 Continue\r\n\r\n"), testbed.Expect(`{"b":2}`), testbed.Send(okX), testbed.Hold())

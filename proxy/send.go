@@ -133,7 +133,7 @@ func (x *exchange) authority() string {
 // expects reports whether the caller waits for the upstream's word before it
 // sends its body.
 func (x *exchange) expects() bool {
-	return x.c.protocol == HTTP1 && strings.EqualFold(x.r.Header.Get("Expect"), "100-continue")
+	return x.c.protocol == HTTP1 && x.fronted() && x.r.ContentLength != 0 && strings.EqualFold(x.r.Header.Get("Expect"), "100-continue")
 }
 
 // fronted reports whether interim responses can reach the caller.
