@@ -3,10 +3,12 @@ package proxy
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-proxy/sluice/proxy/internal/intercept"
@@ -29,20 +31,69 @@ func (x *exchange) send() error {
 	return nil
 }
 
-// roundTrip sends the request once, and is done when a response has begun.
+// roundTrip sends the request once, and is done when a response has begun. A
+// connection that turned out to be going away before anything of the request
+// left on it does not count: the request goes on the next one.
 func (x *exchange) roundTrip() error {
 	x.sent = time.Now()
 	if x.opensTunnel() {
 		x.record.Attempts = 1
 		return x.sendTunnel()
 	}
-	client, err := x.c.client(x.ctx)
-	if err != nil {
-		return err
+	for range maxUnsent {
+		client, err := x.c.client(x.ctx)
+		if err != nil {
+			return err
+		}
+		out := x.outgoing()
+		var left unsent
+		if out.Body != nil && out.Body != http.NoBody {
+			left.ReadCloser, out.Body = out.Body, &left
+		}
+		x.answer, err = client.RoundTrip(out.WithContext(httptrace.WithClientTrace(x.ctx, x.trace(client, &left.began))))
+		if left.began.Load() {
+			x.record.Attempts = 1
+		}
+		switch {
+		case err != nil && !left.began.Load() && x.ctx.Err() == nil:
+			continue
+		case err != nil:
+			return err
+		case x.answer.StatusCode < 200:
+			x.answer.Body.Close()
+			return errUnasked
+		}
+		return nil
 	}
-	x.record.Attempts = 1
+	return &Error{Origin: OriginUpstream, Reason: intercept.WasReset, Err: errors.New("every connection was going away")}
+}
+
+// maxUnsent is how many connections may turn out to be going away, one after
+// the other, before an exchange gives up.
+const maxUnsent = 4
+
+// unsent is the body of a request that may still go on another connection.
+// net/http closes the body of a request that failed; before anything was
+// written that would lose it.
+type unsent struct {
+	io.ReadCloser
+	began atomic.Bool // the head was written
+}
+
+func (u *unsent) Close() error {
+	if !u.began.Load() {
+		return nil
+	}
+	return u.ReadCloser.Close()
+}
+
+// trace is what has to be known of the request on its way.
+func (x *exchange) trace(client *client, began *atomic.Bool) *httptrace.ClientTrace {
 	client.conn.begin()
-	trace := &httptrace.ClientTrace{}
+	trace := &httptrace.ClientTrace{
+		WroteHeaderField: func(string, []string) { began.Store(true) },
+		WroteHeaders:     func() { began.Store(true) },
+	}
 	if x.c.protocol == HTTP1 {
 		trace.WroteRequest = func(httptrace.WroteRequestInfo) { client.conn.written() }
 	}
@@ -53,13 +104,7 @@ func (x *exchange) roundTrip() error {
 		trace.GotFirstResponseByte = func() { x.request.body.refused.Store(true) }
 		trace.Got100Continue = func() { x.request.body.refused.Store(false) }
 	}
-	out := x.outgoing()
-	x.answer, err = client.RoundTrip(out.WithContext(httptrace.WithClientTrace(x.ctx, trace)))
-	if err == nil && x.answer.StatusCode < 200 {
-		x.answer.Body.Close()
-		return errUnasked
-	}
-	return err
+	return trace
 }
 
 // errUnasked is an upstream that switches protocols although nobody asked.
