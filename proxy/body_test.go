@@ -340,8 +340,8 @@ func TestCallerCancelsWhileItsBodyIsRead(t *testing.T) {
 		go func() { defer close(ended); c.Do(req) }()
 		io.WriteString(w, `{"a":`)
 		cancel()
-		<-ended
 		w.Close()
+		<-ended
 		if rec := s.record(fmt.Sprintf("/%v", h2)); rec.Error == nil || rec.Error.Origin != proxy.OriginCaller {
 			t.Errorf("h2=%v: %v", h2, rec.Error)
 		}

@@ -40,6 +40,8 @@ type conn struct {
 
 	callerEnded atomic.Bool // an HTTP/1 caller has ended its side
 
+	making chan struct{} // holds one while a client connection is made
+
 	mu      sync.Mutex // guards what follows
 	clients []*client
 	calls   *callConn // for gRPC calls whose messages a route reads
@@ -49,7 +51,7 @@ type conn struct {
 // good for refuse only.
 func (p *Proxy) open(l *Listener, nc net.Conn) (*conn, error) {
 	c := &conn{
-		p: p, listener: l, tcp: nc.(*net.TCPConn), protocol: Unknown, lane: LaneNone, done: make(chan struct{}),
+		p: p, listener: l, tcp: nc.(*net.TCPConn), protocol: Unknown, lane: LaneNone, done: make(chan struct{}), making: make(chan struct{}, 1),
 		Conn: Conn{
 			ID:        p.ids.next(),
 			Direction: l.Direction,

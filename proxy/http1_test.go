@@ -418,6 +418,24 @@ func TestHalfCloseAfterTheRequestStillGetsTheResponse(t *testing.T) {
 	}
 }
 
+func TestUpstreamThatEndsWhileTheUploadPauses(t *testing.T) {
+	for name, end := range map[string]testbed.Step{"reset": testbed.Abort(), "close": func(*net.TCPConn) error { return nil }} {
+		for framing, part := range map[string]string{"Content-Length: 10": "five5", "Transfer-Encoding: chunked": "5\r\nfive5\r\n"} {
+			t.Run(name+" "+framing, func(t *testing.T) {
+				testbed.Leaks(t)
+				upstream := testbed.Script(t, testbed.Loopback(t), testbed.ExpectUntil("five5"), end)
+				s := startSidecar(t, upstream, []string{breakerOnX})
+				testbed.Talk(t, s.addr, testbed.Send("POST /other HTTP/1.1\r\nHost: x\r\n"+framing+"\r\n\r\n"+part), testbed.ExpectReset())
+				c := testbed.Dial(t, s.addr)
+				testbed.Play(c, testbed.Send("POST /x HTTP/1.1\r\nHost: x\r\n"+framing+"\r\n\r\n"+part))
+				if got := responseOf(t, c); !strings.HasPrefix(got, "HTTP/1.1 502 ") {
+					t.Errorf("got %q", got)
+				}
+			})
+		}
+	}
+}
+
 func TestCutRequestBodyIsNoRequest(t *testing.T) {
 	testbed.Leaks(t)
 	upstream := testbed.Loopback(t)

@@ -59,11 +59,32 @@ type client struct {
 // client returns a client connection to the upstream with room for one more
 // request: the one dialled at accept, or, if that is gone or full, a new one.
 func (c *conn) client(ctx context.Context) (*client, error) {
+	if free := c.freeClient(); free != nil {
+		return free, nil
+	}
+	// One at a time: of many streams that begin at once the first dials, and the
+	// others find room on its connection.
+	select {
+	case c.making <- struct{}{}:
+		defer func() { <-c.making }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if free := c.freeClient(); free != nil {
+		return free, nil
+	}
+	return c.makeClient(ctx)
+}
+
+// freeClient reserves room on a connection that has it, nil if none does, and
+// forgets those that have ended.
+func (c *conn) freeClient() *client {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	live := c.clients[:0]
 	var free *client
 	for _, each := range c.clients {
-		if each.Err() != nil {
+		if each.Err() != nil || each.conn.halfClosed() {
 			each.Close()
 			continue
 		}
@@ -74,10 +95,10 @@ func (c *conn) client(ctx context.Context) (*client, error) {
 	}
 	clear(c.clients[len(live):])
 	c.clients = live
-	c.mu.Unlock()
-	if free != nil {
-		return free, nil
-	}
+	return free
+}
+
+func (c *conn) makeClient(ctx context.Context) (*client, error) {
 	nc, err := c.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -135,8 +156,12 @@ type upstreamConn struct {
 
 	mu      sync.Mutex // guards what follows
 	sending requestState
-	direct  bool // the last write passed net/http's buffer by: nothing is left in it
-	ended   bool // the caller has ended its side
+	direct  bool   // the last write passed net/http's buffer by: nothing is left in it
+	request int    // counts the requests that began
+	stalled func() // ends the reading of the waiting request's body; nil if none waits
+	end     error  // of what the upstream says
+	ended   bool   // the caller has ended its side
+	shut    bool   // and so has this one, towards the upstream
 }
 
 // requestState is how far a request has left.
@@ -158,7 +183,34 @@ func (u *upstreamConn) Read(b []byte) (int, error) {
 		u.greeting = u.greeting[n:]
 		return n, nil
 	}
-	return u.TCPConn.Read(b)
+	n, err := u.TCPConn.Read(b)
+	if err != nil {
+		u.over(err)
+	}
+	return n, err
+}
+
+// stallPatience is how long a response that came just before the end may take
+// to be noticed.
+const stallPatience = 20 * time.Millisecond
+
+// over is called when the upstream has ended. net/http does not say so while it
+// waits for more of the request's body, and the caller may have paused.
+func (u *upstreamConn) over(err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.end = err
+	request := u.request
+	if u.stalled == nil || u.sending != requestOpen {
+		return
+	}
+	time.AfterFunc(stallPatience, func() {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		if u.stalled != nil && u.request == request {
+			u.stalled()
+		}
+	})
 }
 
 func (u *upstreamConn) Write(b []byte) (int, error) {
@@ -180,11 +232,22 @@ func (u *upstreamConn) ReadFrom(r io.Reader) (int64, error) {
 	return n, err
 }
 
-// begin is called before a request is sent.
-func (u *upstreamConn) begin() {
+// begin is called before an HTTP/1 request is sent. stalled ends the reading of
+// its body.
+func (u *upstreamConn) begin(stalled func()) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.sending = requestOpen
+	u.sending, u.stalled = requestOpen, stalled
+	u.request++
+}
+
+// answered is called when the request's response has begun, or will not. It
+// returns how the upstream ended, nil if it has not.
+func (u *upstreamConn) answered() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.stalled = nil
+	return u.end
 }
 
 // written is called when net/http has written a request, but for the flush.
@@ -209,7 +272,7 @@ func (u *upstreamConn) callerEnded() {
 	case requestWritten:
 		u.expectFlush()
 	case requestSent:
-		_ = u.CloseWrite() // a connection that is gone says so to its reader
+		u.shutWrite()
 	}
 }
 
@@ -228,12 +291,26 @@ func (u *upstreamConn) expectFlush() {
 func (u *upstreamConn) sent() {
 	u.sending = requestSent
 	if u.ended {
-		_ = u.CloseWrite() // a connection that is gone says so to its reader
+		u.shutWrite()
 	}
 }
 
+// shutWrite ends our side. mu is held.
+func (u *upstreamConn) shutWrite() {
+	u.shut = true
+	_ = u.CloseWrite() // a connection that is gone says so to its reader
+}
+
+// halfClosed reports whether nothing more can be sent. A request that its
+// caller had pipelined before it ended takes another connection.
+func (u *upstreamConn) halfClosed() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.shut
+}
+
 // callerEnds is called when an HTTP/1 caller has ended its side: there will be
-// no further request.
+// no further request but those that it pipelined.
 func (c *conn) callerEnds() {
 	if c.protocol != HTTP1 {
 		return
