@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/http2"
-
 	"github.com/sluice-proxy/sluice/proxy/internal/intercept"
 )
 
@@ -36,8 +34,7 @@ func (x *exchange) send() error {
 
 // roundTrip sends the request once, and is done when a response has begun. A
 // connection that turned out to be going away before anything of the request
-// left on it does not count, and neither does a stream without a body that the
-// upstream refused: the request goes on the next one.
+// left on it does not count: the request goes on the next one.
 func (x *exchange) roundTrip() error {
 	x.sent = time.Now()
 	if x.opensTunnel() {
@@ -62,7 +59,7 @@ func (x *exchange) roundTrip() error {
 			x.record.Attempts = 1
 		}
 		switch {
-		case err != nil && x.ctx.Err() == nil && (!left.began.Load() || refusedStream(err) && !left.touched.Load()):
+		case err != nil && !left.began.Load() && x.ctx.Err() == nil:
 			continue
 		case err != nil:
 			return err
@@ -75,23 +72,16 @@ func (x *exchange) roundTrip() error {
 	return &Error{Origin: OriginUpstream, Reason: intercept.WasReset, Err: errors.New("every connection was going away")}
 }
 
-// maxUnsent is how often an exchange may find a connection that is going away or
-// full, one after the other, before it gives up. A new connection takes more
-// streams than its upstream allows until it has said how many.
-const maxUnsent = 8
+// maxUnsent is how many connections may turn out to be going away, one after
+// the other, before an exchange gives up.
+const maxUnsent = 4
 
 // unsent is the body of a request that may still go on another connection.
 // net/http closes the body of a request that failed; before anything was
 // written that would lose it.
 type unsent struct {
 	io.ReadCloser
-	began   atomic.Bool // the head was written
-	touched atomic.Bool // so was the body, or somebody is about to
-}
-
-func (u *unsent) Read(b []byte) (int, error) {
-	u.touched.Store(true)
-	return u.ReadCloser.Read(b)
+	began atomic.Bool // the head was written
 }
 
 func (u *unsent) Close() error {
@@ -99,13 +89,6 @@ func (u *unsent) Close() error {
 		return nil
 	}
 	return u.ReadCloser.Close()
-}
-
-// refusedStream reports whether the upstream said that it did nothing with the
-// request (RFC 9113, 8.7): it had more streams open than it allows.
-func refusedStream(err error) bool {
-	var stream http2.StreamError
-	return errors.As(err, &stream) && stream.Code == http2.ErrCodeRefusedStream
 }
 
 // trace is what has to be known of the request on its way.
