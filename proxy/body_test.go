@@ -340,7 +340,7 @@ func TestCallerCancelsWhileItsBodyIsRead(t *testing.T) {
 		go func() { defer close(ended); c.Do(req) }()
 		io.WriteString(w, `{"a":`)
 		cancel()
-		w.Close()
+		w.CloseWithError(context.Canceled) // net/http's client waits for its body
 		<-ended
 		if rec := s.record(fmt.Sprintf("/%v", h2)); rec.Error == nil || rec.Error.Origin != proxy.OriginCaller {
 			t.Errorf("h2=%v: %v", h2, rec.Error)

@@ -3,10 +3,8 @@ package proxy
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/http"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -59,7 +57,7 @@ type client struct {
 // client returns a client connection to the upstream with room for one more
 // request: the one dialled at accept, or, if that is gone or full, a new one.
 func (c *conn) client(ctx context.Context) (*client, error) {
-	if free := c.freeClient(); free != nil {
+	if free, _ := c.freeClient(); free != nil {
 		return free, nil
 	}
 	// One at a time: of many streams that begin at once the first dials, and the
@@ -70,32 +68,47 @@ func (c *conn) client(ctx context.Context) (*client, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	if free := c.freeClient(); free != nil {
-		return free, nil
+	for {
+		free, settled := c.freeClient()
+		switch {
+		case free != nil:
+			return free, nil
+		case settled == nil:
+			return c.makeClient(ctx)
+		}
+		select {
+		case <-settled:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
 	}
-	return c.makeClient(ctx)
 }
 
 // freeClient reserves room on a connection that has it, nil if none does, and
-// forgets those that have ended.
-func (c *conn) freeClient() *client {
+// forgets those that have ended. Where it is not known yet how much room there
+// is, settled tells when to ask again: a client of net/http that has promised
+// more streams than its upstream then allows waits for itself.
+func (c *conn) freeClient() (free *client, settled <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	live := c.clients[:0]
-	var free *client
 	for _, each := range c.clients {
 		if each.Err() != nil || each.conn.halfClosed() {
 			each.Close()
 			continue
 		}
 		live = append(live, each)
-		if free == nil && each.Reserve() == nil {
+		switch {
+		case free != nil:
+		case c.protocol == HTTP2 && each.InFlight() > 0 && !each.conn.isSettled():
+			settled = each.conn.settled
+		case each.Reserve() == nil:
 			free = each
 		}
 	}
 	clear(c.clients[len(live):])
 	c.clients = live
-	return free
+	return free, settled
 }
 
 func (c *conn) makeClient(ctx context.Context) (*client, error) {
@@ -143,170 +156,7 @@ func (c *conn) connect(ctx context.Context) (*upstreamConn, error) {
 			return nil, err
 		}
 	}
-	return &upstreamConn{TCPConn: up, greeting: greeting}, nil
-}
-
-// upstreamConn is a connection to the upstream as net/http's and grpc-go's
-// clients see it. What the upstream said before its caller comes first, and
-// an HTTP/1 caller that half-closes after its request is mirrored: a server may
-// take that for a hang-up, as it may without us.
-type upstreamConn struct {
-	*net.TCPConn
-	greeting []byte // read by one goroutine, as those clients do
-
-	mu      sync.Mutex // guards what follows
-	sending requestState
-	direct  bool   // the last write passed net/http's buffer by: nothing is left in it
-	request int    // counts the requests that began
-	stalled func() // ends the reading of the waiting request's body; nil if none waits
-	end     error  // of what the upstream says
-	ended   bool   // the caller has ended its side
-	shut    bool   // and so has this one, towards the upstream
-}
-
-// requestState is how far a request has left.
-type requestState uint8
-
-const (
-	requestOpen    requestState = iota
-	requestWritten              // into net/http's buffer: the next write is the flush
-	requestSent
-)
-
-// flushPatience is how long a flush is waited for: there is none if the
-// buffer was just empty.
-const flushPatience = time.Second
-
-func (u *upstreamConn) Read(b []byte) (int, error) {
-	if len(u.greeting) > 0 {
-		n := copy(b, u.greeting)
-		u.greeting = u.greeting[n:]
-		return n, nil
-	}
-	n, err := u.TCPConn.Read(b)
-	if err != nil {
-		u.over(err)
-	}
-	return n, err
-}
-
-// stallPatience is how long a response that came just before the end may take
-// to be noticed.
-const stallPatience = 20 * time.Millisecond
-
-// over is called when the upstream has ended. net/http does not say so while it
-// waits for more of the request's body, and the caller may have paused.
-func (u *upstreamConn) over(err error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.end = err
-	request := u.request
-	if u.stalled == nil || u.sending != requestOpen {
-		return
-	}
-	time.AfterFunc(stallPatience, func() {
-		u.mu.Lock()
-		defer u.mu.Unlock()
-		if u.stalled != nil && u.request == request {
-			u.stalled()
-		}
-	})
-}
-
-func (u *upstreamConn) Write(b []byte) (int, error) {
-	n, err := u.TCPConn.Write(b)
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.direct = false
-	if u.sending == requestWritten {
-		u.sent()
-	}
-	return n, err
-}
-
-func (u *upstreamConn) ReadFrom(r io.Reader) (int64, error) {
-	n, err := u.TCPConn.ReadFrom(r)
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.direct = true
-	return n, err
-}
-
-// begin is called before an HTTP/1 request is sent. stalled ends the reading of
-// its body.
-func (u *upstreamConn) begin(stalled func()) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.sending, u.stalled = requestOpen, stalled
-	u.request++
-}
-
-// answered is called when the request's response has begun, or will not. It
-// returns how the upstream ended, nil if it has not.
-func (u *upstreamConn) answered() error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.stalled = nil
-	return u.end
-}
-
-// written is called when net/http has written a request, but for the flush.
-func (u *upstreamConn) written() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.sending = requestWritten
-	switch {
-	case u.direct:
-		u.sent()
-	case u.ended:
-		u.expectFlush()
-	}
-}
-
-// callerEnded is called when the caller has ended its side.
-func (u *upstreamConn) callerEnded() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.ended = true
-	switch u.sending {
-	case requestWritten:
-		u.expectFlush()
-	case requestSent:
-		u.shutWrite()
-	}
-}
-
-// expectFlush bounds the wait for a write that may not come. mu is held.
-func (u *upstreamConn) expectFlush() {
-	time.AfterFunc(flushPatience, func() {
-		u.mu.Lock()
-		defer u.mu.Unlock()
-		if u.sending == requestWritten {
-			u.sent()
-		}
-	})
-}
-
-// sent is called when a request has left. mu is held.
-func (u *upstreamConn) sent() {
-	u.sending = requestSent
-	if u.ended {
-		u.shutWrite()
-	}
-}
-
-// shutWrite ends our side. mu is held.
-func (u *upstreamConn) shutWrite() {
-	u.shut = true
-	_ = u.CloseWrite() // a connection that is gone says so to its reader
-}
-
-// halfClosed reports whether nothing more can be sent. A request that its
-// caller had pipelined before it ended takes another connection.
-func (u *upstreamConn) halfClosed() bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.shut
+	return &upstreamConn{TCPConn: up, greeting: greeting, settled: make(chan struct{})}, nil
 }
 
 // callerEnds is called when an HTTP/1 caller has ended its side: there will be
