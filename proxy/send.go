@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	"github.com/sluice-proxy/sluice/proxy/internal/intercept"
 )
 
@@ -223,8 +225,16 @@ func (x *exchange) upstreamFailed(err error) error {
 		return e
 	}
 	reason := intercept.Classify(err)
-	if reason == intercept.WasReset && x.c.callerEnded.Load() {
+	var stream http2.StreamError
+	if errors.As(err, &stream) && reason == intercept.Protocol {
+		reason = intercept.WasReset
+	}
+	switch {
+	case reason != intercept.WasReset:
+	case x.c.callerEnded.Load():
 		return x.callerGone() // the upstream took the caller's half-close for a hang-up
+	case x.outOfTime():
+		reason = intercept.Timeout // the upstream has kept the caller's deadline
 	}
 	x.outcome.Error = reason
 	return &Error{Origin: OriginUpstream, Reason: reason, Err: err}
