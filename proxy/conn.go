@@ -31,6 +31,7 @@ type conn struct {
 	race  race          // who speaks first
 	first []byte        // what the caller said while it was told apart
 	pipe  *splice.Pipe  // in the splice lane
+	relay relayConn     // in the relay lane; guarded by mu
 	ends  sync.Once     // guards the end of the connection
 	done  chan struct{} // closed at its end
 

@@ -37,6 +37,7 @@ type Lane string
 // The lanes.
 const (
 	LaneSplice   Lane = "splice"
+	LaneRelay    Lane = "relay"
 	LaneExchange Lane = "exchange"
 	LaneNone     Lane = "none" // refused or closed before a lane was chosen
 )

@@ -60,6 +60,11 @@ type Config struct {
 	Observer  Observer        // nil: nobody watches
 	Log       *slog.Logger    // nil: discarded
 
+	// Lane is the lane of all HTTP if it is LaneExchange. Otherwise each exchange
+	// takes the lane that its route needs: the relay lane, which every step that
+	// exists can act in.
+	Lane Lane
+
 	Mark           uint32        // SO_MARK of upstream sockets; 0: none
 	ConnectTimeout time.Duration // 5 s
 	HeadTimeout    time.Duration // for a head or any other first word once it began; 10 s
