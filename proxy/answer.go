@@ -113,10 +113,8 @@ func (a *answer) fromError(e *Error) {
 	}
 }
 
-// answerWith sends what err means to the caller, in its own protocol.
-func (x *exchange) answerWith(err error) {
-	a := x.answerFor(err)
-	x.record.Status, x.began = a.status, true
+// answer implements [wire].
+func (x *netLane) answer(a *answer) {
 	h := x.w.Header()
 	clear(h)
 	h["Date"] = nil
@@ -127,8 +125,7 @@ func (x *exchange) answerWith(err error) {
 	if x.p.draining.Load() {
 		h.Set("Connection", "close")
 	}
-	if x.call == callGRPC {
-		x.record.Status, x.record.GRPCStatus = http.StatusOK, a.code
+	if x.kind == callGRPC {
 		n, _ := a.code.Number()
 		h.Set("Content-Type", x.r.Header.Get("Content-Type"))
 		h["Content-Length"] = nil

@@ -55,14 +55,12 @@ func (x *exchange) readRequest() error {
 
 // readResponse does the same for the response.
 func (x *exchange) readResponse() error {
-	head := responseHead(x.answer)
-	x.response.in, x.response.out = head, head
-	x.response.body = body{x: x, stream: x.answer.Body, size: x.answer.ContentLength}
 	if x.route == nil {
 		return nil
 	}
+	head := x.response.in
 	needs := x.route.Response().Needs()
-	empty := x.r.Method == http.MethodHead || head.Status < 200 || head.Status == http.StatusNoContent || head.Status == http.StatusNotModified
+	empty := x.request.in.Method == http.MethodHead || head.Status < 200 || head.Status == http.StatusNoContent || head.Status == http.StatusNotModified
 	if err := x.read(&x.response, needs, empty); err != nil {
 		return x.upstreamFailed(err)
 	}
@@ -82,7 +80,7 @@ func (x *exchange) read(h *half, needs rules.Needs, empty bool) error {
 		return nil
 	}
 	format, known := x.p.Codecs.ByContentType(fields.Get("Content-Type"))
-	if x.call != callNone && x.call != callConnect {
+	if x.kind != callNone && x.kind != callConnect {
 		known = false // framed messages; call.go reads those of gRPC
 	}
 	if !known && b.size != 0 {

@@ -102,7 +102,7 @@ func (x *exchange) settle(err *Error) {
 	}
 	if err != nil && err.Origin == OriginUpstream {
 		x.outcome.Error = err.Reason
-		if err.Reason == intercept.Timeout && x.call != callNone {
+		if err.Reason == intercept.Timeout && x.kind != callNone {
 			x.outcome.GRPCStatus = "DEADLINE_EXCEEDED"
 		}
 	}
@@ -141,7 +141,7 @@ func (x *exchange) failed() (failed, known bool) {
 		return false, false
 	}
 	o.Trailers = x.record.Response.Trailers
-	if o.GRPCStatus == "" && x.call == callGRPC {
+	if o.GRPCStatus == "" && x.kind == callGRPC {
 		o.GRPCStatus = x.grpcStatus()
 	}
 	if !x.sent.IsZero() {
@@ -185,32 +185,46 @@ func (x *exchange) judgedBody() codec.Value {
 	return whole.input.Value
 }
 
-// fallback is the response that the route spells out for an open breaker, in
-// the caller's protocol, nil if it spells out none or it cannot be written. It
-// passes the response's steps like any other.
-func (x *exchange) fallback() *http.Response {
+// judgeBody keeps the response's body as it passes for a breaker whose failure
+// reads it.
+func (x *exchange) judgeBody() {
+	if x.permit != nil && x.route.Breaker().FailureReadsBody() {
+		x.response.body.judged = newCapture(int(x.route.Limits().Body))
+	}
+}
+
+// fallBack makes a response of what the route spells out for an open breaker,
+// in the caller's protocol. It reports false if the route spells out nothing or
+// it cannot be written. The response passes the response's steps like any other.
+func (x *exchange) fallBack() bool {
 	a := x.route.Breaker().Fallback
 	if a == nil {
-		return nil
+		return false
 	}
-	if x.call == callGRPC {
-		return x.grpcFallback(a)
+	if x.kind == callGRPC {
+		return x.grpcFallBack(a)
 	}
-	resp := &http.Response{StatusCode: a.Status, Header: header(a.Headers), ProtoMajor: 1, ProtoMinor: 1}
+	head := &rules.Head{Status: a.Status, Fields: a.Headers}
 	var data []byte
 	if a.HasBody {
 		format, contentType := x.answerFormat()
 		var err error
 		if data, err = format.Encode(nil, a.Body); err != nil {
-			return nil
+			return false
 		}
-		if resp.Header.Get("Content-Type") == "" {
-			resp.Header.Set("Content-Type", contentType)
+		if !head.Fields.Has("Content-Type") {
+			head.Fields = head.Fields.With("Content-Type", contentType)
 		}
 	}
-	resp.ContentLength = int64(len(data))
-	resp.Body = io.NopCloser(bytes.NewReader(data))
-	return resp
+	x.fallen(head, data, int64(len(data)))
+	return true
+}
+
+// fallen puts a fallback in the place of the upstream's response.
+func (x *exchange) fallen(head *rules.Head, data []byte, size int64) {
+	x.response.in, x.response.out = head, head
+	x.response.body = body{x: x, stream: io.NopCloser(bytes.NewReader(data)), size: size}
+	x.record.Answered = answeredFallback
 }
 
 // answerFormat is what the caller reads: what it sent, else what it asks for,
@@ -225,17 +239,9 @@ func (x *exchange) answerFormat() (codec.Codec, string) {
 	return x.p.Codecs.Default(), "application/json"
 }
 
-// grpcFallback frames the fallback as a gRPC response with the method's own
+// grpcFallBack frames the fallback as a gRPC response with the method's own
 // message type.
-func (x *exchange) grpcFallback(a *rules.Answer) *http.Response {
-	resp := &http.Response{
-		StatusCode:    http.StatusOK,
-		Header:        header(a.Headers),
-		Trailer:       http.Header{},
-		ContentLength: -1,
-		ProtoMajor:    2,
-	}
-	resp.Header.Set("Content-Type", x.r.Header.Get("Content-Type"))
+func (x *exchange) grpcFallBack(a *rules.Answer) bool {
 	code := a.GRPC
 	if code == "" {
 		code = "OK"
@@ -243,19 +249,20 @@ func (x *exchange) grpcFallback(a *rules.Answer) *http.Response {
 	var data []byte
 	if code == "OK" {
 		if err := x.findMethod(); err != nil {
-			return nil
+			return false
 		}
 		message, err := x.method.Output.Encode(nil, a.Body)
 		if err != nil {
-			return nil
+			return false
 		}
 		data = protobuf.AppendFrame(nil, protobuf.Frame{Data: message})
 	}
+	head := &rules.Head{Status: http.StatusOK, Fields: a.Headers.With("Content-Type", x.request.in.Fields.Get("Content-Type"))}
+	x.fallen(head, data, -1)
 	n, _ := code.Number()
-	resp.Trailer.Set("Grpc-Status", strconv.Itoa(n))
+	x.response.trailers = rules.Fields{{Name: "Grpc-Status", Value: strconv.Itoa(n)}}
 	if a.Message != "" {
-		resp.Trailer.Set("Grpc-Message", encodeGRPCMessage(a.Message))
+		x.response.trailers = append(x.response.trailers, rules.Field{Name: "Grpc-Message", Value: encodeGRPCMessage(a.Message)})
 	}
-	resp.Body = io.NopCloser(bytes.NewReader(data))
-	return resp
+	return true
 }

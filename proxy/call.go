@@ -24,10 +24,10 @@ import (
 // at: protobuf, in an encoding that can be undone. Any other passes as plain
 // HTTP/2, where jq steps pass it over and a decision that must read it fails.
 func (x *exchange) readsMessages() bool {
-	if x.call != callGRPC || x.route == nil || x.record.Call.Service == "" || !knownEncoding(x.r.Header.Get("Grpc-Encoding")) {
+	if x.kind != callGRPC || x.route == nil || x.record.Call.Service == "" || !knownEncoding(x.request.in.Fields.Get("Grpc-Encoding")) {
 		return false
 	}
-	if _, subtype, _ := strings.Cut(mediaType(x.r), "+"); subtype != "" && subtype != "proto" {
+	if _, subtype, _ := strings.Cut(mediaType(x.request.in), "+"); subtype != "" && subtype != "proto" {
 		return false
 	}
 	b := x.route.Breaker()
@@ -41,7 +41,7 @@ func touches(steps *rules.Steps) bool {
 }
 
 // serveCall lets grpc-go read the call; its unknown-service handler is carry.
-func (x *exchange) serveCall() error {
+func (x *netLane) serveCall() error {
 	x.readByMessage = true
 	x.stream = streamRules{generation: x.set.Number, route: x.route, params: x.params}
 	x.callErr = &Error{Origin: OriginCaller, Reason: "malformed"} // until carry knows better
@@ -95,7 +95,7 @@ type exchangeKey struct{}
 // carry is the handler of every method. What it returns reaches nobody:
 // tellEnd says how the call ended.
 func (p *Proxy) carry(_ any, caller grpc.ServerStream) error {
-	x := caller.Context().Value(exchangeKey{}).(*exchange)
+	x := caller.Context().Value(exchangeKey{}).(*netLane)
 	if !x.joined.start() {
 		return status.Error(codes.Canceled, "the caller is gone")
 	}
@@ -106,7 +106,7 @@ func (p *Proxy) carry(_ any, caller grpc.ServerStream) error {
 
 // carry is the story of one call. Its error is the call's end as Sluice has to
 // tell it; nil means that the upstream's own end passes, or a fallback.
-func (x *exchange) carry(caller grpc.ServerStream) error {
+func (x *netLane) carry(caller grpc.ServerStream) error {
 	ctx, cancel := context.WithCancelCause(caller.Context())
 	defer cancel(errFinished) // of the upstream's half, if it is not over
 	x.describe()
@@ -137,7 +137,7 @@ func (x *exchange) carry(caller grpc.ServerStream) error {
 // openCall runs the request's steps over the head. Where the head needs the
 // first message, or the request is only one, that message is read first and
 // returned with what became of it.
-func (x *exchange) openCall(caller grpc.ServerStream) ([]*frame, error) {
+func (x *netLane) openCall(caller grpc.ServerStream) ([]*frame, error) {
 	steps := x.route.Request()
 	if steps == nil {
 		return nil, nil
@@ -161,7 +161,7 @@ func (x *exchange) openCall(caller grpc.ServerStream) ([]*frame, error) {
 }
 
 // dialCall opens the call upstream with the head as the steps left it.
-func (x *exchange) dialCall(ctx context.Context, caller grpc.ServerStream) (grpc.ClientStream, error) {
+func (x *netLane) dialCall(ctx context.Context, caller grpc.ServerStream) (grpc.ClientStream, error) {
 	x.sent = time.Now()
 	var direct grpcproxy.StreamDirector = x.direct
 	ctx, conn, err := direct(ctx, x.request.out.Path)
@@ -178,7 +178,7 @@ func (x *exchange) dialCall(ctx context.Context, caller grpc.ServerStream) (grpc
 }
 
 // callerToUpstream sends first, then what the caller sends, until it half-closes.
-func (x *exchange) callerToUpstream(caller grpc.ServerStream, upstream grpc.ClientStream, first []*frame) error {
+func (x *netLane) callerToUpstream(caller grpc.ServerStream, upstream grpc.ClientStream, first []*frame) error {
 	for _, m := range first {
 		if err := upstream.SendMsg(m); err != nil {
 			return sendFailed(err)
@@ -217,7 +217,7 @@ func sendFailed(err error) error {
 
 // upstreamToCaller passes headers as soon as they are there, the messages, and
 // the end.
-func (x *exchange) upstreamToCaller(ctx context.Context, upstream grpc.ClientStream, caller grpc.ServerStream) error {
+func (x *netLane) upstreamToCaller(ctx context.Context, upstream grpc.ClientStream, caller grpc.ServerStream) error {
 	md, err := upstream.Header()
 	if err != nil || md == nil {
 		return x.endWithoutHead(ctx, upstream)
@@ -271,7 +271,7 @@ func (x *exchange) upstreamToCaller(ctx context.Context, upstream grpc.ClientStr
 }
 
 // passHead runs the response's head steps and sends the head.
-func (x *exchange) passHead(steps *rules.Steps, caller grpc.ServerStream) error {
+func (x *netLane) passHead(steps *rules.Steps, caller grpc.ServerStream) error {
 	if err := x.stepHead(steps, &x.response, &x.record.Response, x.response.in); err != nil {
 		return err
 	}
@@ -279,7 +279,7 @@ func (x *exchange) passHead(steps *rules.Steps, caller grpc.ServerStream) error 
 }
 
 // callerFailed is what reading the caller's messages ended with.
-func (x *exchange) callerFailed(err error) error {
+func (x *netLane) callerFailed(err error) error {
 	switch status.Code(err) {
 	case codes.ResourceExhausted: // the local limit on a message's size; nothing else says so while receiving
 		return &rules.StepError{Route: x.route, Step: "request", Reason: rules.ReasonTooLarge, Err: err}

@@ -25,7 +25,7 @@ func (c *callConn) close() { c.client.Close() }
 
 // direct answers grpc-proxy's question where a call goes: to the destination of
 // the connection it came on, with the head that the steps left.
-func (x *exchange) direct(ctx context.Context, _ string) (context.Context, *grpc.ClientConn, error) {
+func (x *netLane) direct(ctx context.Context, _ string) (context.Context, *grpc.ClientConn, error) {
 	md, err := x.outgoingMetadata()
 	if err != nil {
 		return nil, nil, err
@@ -112,7 +112,7 @@ func (c *conn) callFailure(calls *callConn) error {
 }
 
 // callOptions keep what the caller sent: authority, content subtype, encodings.
-func (x *exchange) callOptions() []grpc.CallOption {
+func (x *netLane) callOptions() []grpc.CallOption {
 	limit := x.messageLimit(x.route.Response())
 	options := []grpc.CallOption{
 		grpc.ForceCodecV2(frameCodec{}),
@@ -121,7 +121,7 @@ func (x *exchange) callOptions() []grpc.CallOption {
 		grpc.MaxCallSendMsgSize(noLimit),
 		experimental.AcceptCompressors(x.acceptedEncodings()...),
 	}
-	if _, subtype, ok := strings.Cut(mediaType(x.r), "+"); ok {
+	if _, subtype, ok := strings.Cut(mediaType(x.request.in), "+"); ok {
 		options = append(options, grpc.CallContentSubtype(subtype))
 	}
 	if encoding := x.r.Header.Get("Grpc-Encoding"); encoding != "" && encoding != "identity" {

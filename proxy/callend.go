@@ -18,7 +18,7 @@ import (
 
 // endCall notes the upstream's end of a call that had a head: its trailers and
 // status, with which tellEnd ends the caller's half. ctx is the call's.
-func (x *exchange) endCall(ctx context.Context, upstream grpc.ClientStream, err error) error {
+func (x *netLane) endCall(ctx context.Context, upstream grpc.ClientStream, err error) error {
 	s, err := x.endedWell(ctx, err)
 	if err != nil {
 		return err
@@ -29,7 +29,7 @@ func (x *exchange) endCall(ctx context.Context, upstream grpc.ClientStream, err 
 
 // endWithoutHead does the same for a call that never had a head: trailers only,
 // which are its head and pass the head's steps, or a failure.
-func (x *exchange) endWithoutHead(ctx context.Context, upstream grpc.ClientStream) error {
+func (x *netLane) endWithoutHead(ctx context.Context, upstream grpc.ClientStream) error {
 	s, err := x.endedWell(ctx, upstream.RecvMsg(new(frame)))
 	if err != nil {
 		return err
@@ -42,7 +42,7 @@ func (x *exchange) endWithoutHead(ctx context.Context, upstream grpc.ClientStrea
 // endedWell returns the status that the upstream ended the call with. It errs
 // if grpc-go made one up because the upstream, the caller or a step on the
 // caller's messages broke the call off.
-func (x *exchange) endedWell(ctx context.Context, err error) (*status.Status, error) {
+func (x *netLane) endedWell(ctx context.Context, err error) (*status.Status, error) {
 	s := status.Convert(err)
 	if errors.Is(err, io.EOF) {
 		s = status.New(codes.OK, "")
@@ -83,7 +83,7 @@ func (l *lostCallError) Unwrap() error { return l.err }
 
 // lost describes a call that the upstream broke off, or answered with what is
 // no gRPC.
-func (x *exchange) lost(s *status.Status) error {
+func (x *netLane) lost(s *status.Status) error {
 	reason := "protocol"
 	switch s.Code() {
 	case codes.Unavailable, codes.Canceled, codes.ResourceExhausted:
@@ -95,7 +95,7 @@ func (x *exchange) lost(s *status.Status) error {
 
 // notOpened describes a call that could not be opened. grpc-go has a status for
 // it; the dialler has kept the cause.
-func (x *exchange) notOpened(caller grpc.ServerStream, err error) error {
+func (x *netLane) notOpened(caller grpc.ServerStream, err error) error {
 	if caller.Context().Err() != nil {
 		return x.callerGone()
 	}
@@ -112,8 +112,8 @@ const deadlineSlack = 10 * time.Millisecond
 
 // outOfTime reports whether the caller's deadline for a gRPC call has come.
 func (x *exchange) outOfTime() bool {
-	timeout, ok := grpcTimeout(x.r.Header.Get("Grpc-Timeout"))
-	return ok && x.call != callNone && time.Since(x.record.Started) >= timeout-deadlineSlack
+	timeout, ok := grpcTimeout(x.request.in.Fields.Get("Grpc-Timeout"))
+	return ok && x.kind != callNone && time.Since(x.record.Started) >= timeout-deadlineSlack
 }
 
 // grpcTimeout reads a grpc-timeout (gRPC over HTTP/2, Requests).
@@ -134,7 +134,7 @@ func grpcTimeout(v string) (time.Duration, bool) {
 
 // callFallback answers a call that the breaker refused with the fallback, if
 // the route has one for this method.
-func (x *exchange) callFallback(caller grpc.ServerStream, refused error) error {
+func (x *netLane) callFallback(caller grpc.ServerStream, refused error) error {
 	a := x.route.Breaker().Fallback
 	if a == nil {
 		return refused
@@ -174,7 +174,7 @@ func (x *exchange) callFallback(caller grpc.ServerStream, refused error) error {
 // tellEnd tells the caller how the call ended, and returns its error. It leaves
 // to finish what was not begun and is Sluice's own answer, and what ends in a
 // reset.
-func (x *exchange) tellEnd(w *callWriter) error {
+func (x *netLane) tellEnd(w *callWriter) error {
 	x.began = w.began
 	err := x.callErr
 	if x.ctx.Err() != nil && (err == nil || x.joined.idle) {
@@ -215,7 +215,7 @@ func (x *exchange) tellEnd(w *callWriter) error {
 }
 
 // abortsCall reports whether nobody is left to be told of err.
-func (x *exchange) abortsCall(err error) bool {
+func (x *netLane) abortsCall(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Origin == OriginCaller && e.Reason == "cancelled"
 }

@@ -17,10 +17,10 @@ import (
 
 // callRequest is the request as grpc-go needs it: what it acts on itself, and
 // none of the metadata, which the exchange's head has.
-func (x *exchange) callRequest() *http.Request {
+func (x *netLane) callRequest() *http.Request {
 	r := x.r.WithContext(context.WithValue(x.ctx, exchangeKey{}, x))
 	r.Body = x.gate
-	r.Header = http.Header{"Content-Type": {mediaType(x.r)}}
+	r.Header = http.Header{"Content-Type": {mediaType(x.request.in)}}
 	for _, name := range []string{"Grpc-Encoding", "Grpc-Timeout"} {
 		if v := x.r.Header[name]; len(v) > 0 {
 			r.Header[name] = v
@@ -31,7 +31,7 @@ func (x *exchange) callRequest() *http.Request {
 
 // outgoingMetadata is the head to be sent as grpc-go takes it, which encodes the
 // values of -bin keys itself.
-func (x *exchange) outgoingMetadata() (metadata.MD, error) {
+func (x *netLane) outgoingMetadata() (metadata.MD, error) {
 	md := metadata.MD{}
 	for _, f := range x.request.out.Fields {
 		name := strings.ToLower(f.Name)
@@ -86,7 +86,7 @@ func fieldsOf(md metadata.MD) rules.Fields {
 
 // sendCallHead passes the response's head on, as the steps left it. Messages
 // will leave in the upstream's encoding, if the caller takes it.
-func (x *exchange) sendCallHead(caller grpc.ServerStream) error {
+func (x *netLane) sendCallHead(caller grpc.ServerStream) error {
 	md := metadata.MD{}
 	for _, f := range x.response.out.Fields {
 		name := strings.ToLower(f.Name)
@@ -114,7 +114,7 @@ func (x *exchange) sendCallHead(caller grpc.ServerStream) error {
 }
 
 // acceptedEncodings are those that the caller can read and grpc-go can write.
-func (x *exchange) acceptedEncodings() []string {
+func (x *netLane) acceptedEncodings() []string {
 	names := slices.Clone(x.r.Header["Grpc-Encoding"]) // what it writes it reads
 	for _, line := range x.r.Header["Grpc-Accept-Encoding"] {
 		names = append(names, strings.Split(line, ",")...)
@@ -134,7 +134,7 @@ func (x *exchange) acceptedEncodings() []string {
 // a call without a message ends with trailers only, and with whose word it is.
 type callWriter struct {
 	http.ResponseWriter
-	x       *exchange
+	x       *netLane
 	began   bool // the head has been sent
 	refused bool // grpc-go could not read the request, and says so in plain HTTP
 }
@@ -176,7 +176,7 @@ func (w *callWriter) begin() {
 }
 
 // setContentType writes the upstream's content type, for a fallback the caller's.
-func (x *exchange) setContentType(h http.Header) {
+func (x *netLane) setContentType(h http.Header) {
 	if v := x.response.out.Fields.Get("Content-Type"); v != "" {
 		h.Set("Content-Type", v)
 	} else {

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"net/http"
 	"sync"
 	"time"
 
@@ -13,53 +12,42 @@ import (
 )
 
 // exchange is one request and what becomes of it. It belongs to the goroutine
-// that net/http runs it on; what others may touch says so.
+// that its lane runs it on; what others may touch says so.
 type exchange struct {
-	p *Proxy
-	c *conn
-	w http.ResponseWriter
-	r *http.Request
+	p    *Proxy
+	c    *conn
+	wire wire
 
 	// ctx ends when the caller is gone: its stream was reset (HTTP/2) or its
 	// connection (HTTP/1, where a half-close is no reason to stop).
 	ctx    context.Context //nolint:containedctx // the exchange is what lives as long as it
 	cancel context.CancelCauseFunc
 
-	record *Record // what observers will see; complete when finish hands it over
-	set    *rules.Generation
-	route  *rules.Route // nil: untouched
-	params map[string]string
+	record    *Record // what observers will see; complete when finish hands it over
+	set       *rules.Generation
+	malformed error        // why the head is refused before it is matched; nil if it is not
+	route     *rules.Route // nil: untouched
+	params    map[string]string
 
-	call     callKind         // how gRPC-like the request is
+	kind     callKind         // how gRPC-like the request is
 	method   *protobuf.Method // of a gRPC call, once it was looked up
 	request  half
 	response half
 
-	tunnel    *tunnel             // of CONNECT and Upgrade
 	breaker   *resilience.Breaker // of the route and destination, if the route has one
 	permit    *resilience.Permit  // to ask the upstream; settled when the outcome is known
 	succeeded bool                // it was settled at a stream's first message
 	sent      time.Time           // when the request went to the upstream
-	answer    *http.Response      // the upstream's, or a fallback
 	outcome   rules.Outcome       // of the upstream, for the breaker
 	began     bool                // the caller has been sent a part of the response
+	told      bool                // the caller was sent a status after messages
 
-	callState
-}
-
-// The rest of an exchange that is read message by message: call.go.
-type callState struct {
+	// Of a call that is read message by message: callmessage.go.
 	readByMessage bool
-	told          bool // the caller was sent a status after messages
-	gate          *gate
-	joined        callJoin
-	calls         *callConn   // whose connection the call took, nil if none yet
-	watch         callWatch   // what grpc-go shows of the upstream's half
 	schemaErr     error       // why method is nil
 	lastMessage   codec.Value // from the upstream, for a breaker whose failure reads it
-	callErr       error       // how the call ended; valid once joined
 
-	mu     sync.Mutex // guards stream and, between the two directions, record.Error
+	mu     sync.Mutex // guards stream and, between the two directions, record.Error and trailers
 	stream streamRules
 }
 
@@ -67,64 +55,48 @@ type callState struct {
 type half struct {
 	in, out  *rules.Head // as received; to be sent
 	body     body
-	trailers rules.Fields // guarded by exchange.mu: the request may be read longer than the exchange lasts
+	trailers rules.Fields // of the request guarded by exchange.mu: it may be read longer than the exchange lasts
 	messages int          // that passed one by one
 }
 
-// begin opens the exchange: its id, its instant, and the rule set that all of
-// it will see.
-func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
-	c := r.Context().Value(connKey{}).(*conn)
+// arrival is a request as its lane read it.
+type arrival struct {
+	lane     Lane
+	protocol Protocol // GRPC is found out here
+	head     *rules.Head
+	ctx      context.Context //nolint:containedctx // the parameter of open that it is
+}
+
+// open opens the exchange: its id, its instant, and the rule set that all of it
+// will see. finish ends it.
+func (x *exchange) open(c *conn, w wire, a arrival) {
 	c.users.Add(1)
 	c.exchanges.Add(1)
-	now := time.Now()
-	x := &exchange{p: p, c: c, w: w, r: r, set: p.Rules.Load()}
-	parent := c.ctx
-	protocol := HTTP1
-	if r.ProtoMajor == 2 {
-		// A stream that was reset ends its exchange. In HTTP/1 net/http ends the
-		// request's context when the caller half-closes, which is no reason.
-		parent, protocol = r.Context(), HTTP2
-	}
-	x.ctx, x.cancel = context.WithCancelCause(parent)
-	if protocol == HTTP1 {
-		_ = http.NewResponseController(w).EnableFullDuplex() // net/http's HTTP/1 always can
-	}
-
-	head := requestHead(r)
-	x.call = callKindOf(r)
-	if x.call == callGRPC {
-		protocol = GRPC
+	x.p, x.c, x.wire = c.p, c, w
+	x.set = c.p.Rules.Load()
+	x.ctx, x.cancel = context.WithCancelCause(a.ctx)
+	x.kind = callKindOf(a.head, a.protocol)
+	if x.kind == callGRPC {
+		a.protocol = GRPC
 	}
 	call := &rules.Request{
-		ID:          p.ids.next(),
+		ID:          c.p.ids.next(),
 		Direction:   c.Direction,
-		Head:        head,
+		Head:        a.head,
 		Peer:        c.Peer,
 		Destination: c.Destination,
 	}
-	if x.call != callNone {
-		call.Service, call.Method = splitMethod(head.Path)
+	if x.kind != callNone {
+		call.Service, call.Method = splitMethod(a.head.Path)
 	}
-	x.request.in, x.request.out = head, head
-	x.request.body = body{x: x, stream: r.Body, size: r.ContentLength}
+	x.request.in, x.request.out = a.head, a.head
 	x.record = &Record{
 		ID:         call.ID,
 		Conn:       &c.Conn,
-		Protocol:   protocol,
-		Lane:       LaneExchange,
-		Started:    now,
+		Protocol:   a.protocol,
+		Lane:       a.lane,
+		Started:    time.Now(),
 		Generation: x.set.Number,
 		Call:       call,
 	}
-	return x
-}
-
-// tooManyFields is a check of the head that net/http does not make.
-func tooManyFields(r *http.Request) bool {
-	n := 0
-	for _, values := range r.Header {
-		n += len(values)
-	}
-	return n > maxFields
 }

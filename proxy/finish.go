@@ -42,7 +42,6 @@ func (x *exchange) guard(run func() error) (err error) {
 // connection.
 func (x *exchange) finish(err error) {
 	defer x.c.quiet()
-	defer x.closeTunnel()
 	abort := x.abortOf(err)
 	if err != nil {
 		x.explain(err)
@@ -50,24 +49,19 @@ func (x *exchange) finish(err error) {
 			if x.record.Answered == "" {
 				x.record.Answered = answeredError
 			}
-			x.answerWith(err) // answer.go
+			a := x.answerFor(err) // answer.go
+			x.record.Status, x.began = a.status, true
+			if x.kind == callGRPC {
+				x.record.Status, x.record.GRPCStatus = http.StatusOK, a.code
+			}
+			x.wire.answer(a)
 		}
 	}
 	x.settle(x.record.Error)
 	x.complete()
 	x.cancel(errFinished)
-	if x.expects() && !x.request.body.continued() {
-		x.c.tcp.SetReadDeadline(past) // net/http closes the connection; it need not wait for the body
-	}
 	x.p.Observer.Observe(x.record)
-	if abort {
-		if x.c.protocol == HTTP1 {
-			// A clean end would be a lie, and in HTTP/1.0 or a body without a length
-			// the only other thing net/http can do.
-			x.c.abort(err)
-		}
-		panic(http.ErrAbortHandler)
-	}
+	x.wire.finished(err, abort)
 }
 
 var errFinished = errors.New("exchange finished")

@@ -58,7 +58,7 @@ func (p *Proxy) serveConn(l *Listener, nc net.Conn) {
 
 // ServeHTTP carries one exchange. It is called by the HTTP fronts only.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := p.begin(w, r)    // exchange.go: id, clock, rule set pinned
+	x := p.begin(w, r)    // netlane.go, exchange.go: id, clock, rule set pinned
 	x.finish(x.guarded()) // finish.go: classifies, answers, tells the observers
 }
 
@@ -69,7 +69,7 @@ func (x *exchange) run() error {
 		return err
 	}
 	if x.readsMessages() {
-		return x.serveCall() // call.go: gRPC message by message, with the same steps
+		return x.wire.call() // gRPC message by message, with the same steps
 	}
 	if err := x.readRequest(); err != nil { // body.go: decode, only if a rule reads it
 		return err
@@ -77,7 +77,7 @@ func (x *exchange) run() error {
 	if err := x.transformRequest(); err != nil { // transform.go
 		return err
 	}
-	if err := x.send(); err != nil { // send.go: breaker, upstream connection
+	if err := x.ask(); err != nil { // ask.go: breaker, upstream connection
 		return err
 	}
 	if err := x.readResponse(); err != nil {
@@ -86,8 +86,5 @@ func (x *exchange) run() error {
 	if err := x.transformResponse(); err != nil {
 		return err
 	}
-	if x.tunnel != nil && x.tunnel.opened {
-		return x.pass() // tunnel.go: CONNECT and Upgrade
-	}
-	return x.respond() // respond.go: head, body as it comes, trailers
+	return x.wire.respond() // head, body as it comes, trailers; or a tunnel
 }

@@ -112,41 +112,45 @@ const (
 )
 
 // mediaType is the content type without its parameters.
-func mediaType(r *http.Request) string {
-	media, _, _ := strings.Cut(strings.ToLower(r.Header.Get("Content-Type")), ";")
+func mediaType(head *rules.Head) string {
+	media, _, _ := strings.Cut(strings.ToLower(head.Fields.Get("Content-Type")), ";")
 	return strings.TrimSpace(media)
 }
 
-func callKindOf(r *http.Request) callKind {
-	media := mediaType(r)
+func callKindOf(head *rules.Head, protocol Protocol) callKind {
+	media := mediaType(head)
 	switch {
 	case media == "application/grpc" || strings.HasPrefix(media, "application/grpc+"):
-		if r.ProtoMajor == 2 && r.Method == http.MethodPost {
+		if protocol == HTTP2 && head.Method == http.MethodPost {
 			return callGRPC
 		}
 	case strings.HasPrefix(media, "application/grpc-web"):
 		return callWeb
-	case strings.HasPrefix(media, "application/connect+"), r.Header.Get("Connect-Protocol-Version") != "", maybeConnect(r, media):
+	case strings.HasPrefix(media, "application/connect+"), head.Fields.Get("Connect-Protocol-Version") != "", maybeConnect(head, media):
 		return callConnect
 	}
 	return callNone
 }
 
-// maybeConnect reports whether a Connect server would take r for a unary call
+// maybeConnect reports whether a Connect server would take a request for a unary call
 // although it does not say so: the protocol's version field is optional. A
 // guard of the method must not be passed by leaving it out, so what looks like
 // a call counts as one: a service with a package, and JSON or protobuf, or a
 // GET with a message in its query (connectrpc.com/docs/protocol).
-func maybeConnect(r *http.Request, media string) bool {
-	service, _ := splitMethod(r.URL.Path)
+func maybeConnect(head *rules.Head, media string) bool {
+	path, err := url.PathUnescape(head.Path)
+	if err != nil {
+		path = head.Path
+	}
+	service, _ := splitMethod(path)
 	if !strings.Contains(service, ".") || strings.Contains(service, "/") {
 		return false
 	}
-	switch r.Method {
+	switch head.Method {
 	case http.MethodPost:
 		return media == "application/json" || media == "application/proto"
 	case http.MethodGet:
-		return strings.Contains(r.URL.RawQuery, "encoding=") && strings.Contains(r.URL.RawQuery, "message=")
+		return strings.Contains(head.Query, "encoding=") && strings.Contains(head.Query, "message=")
 	}
 	return false
 }

@@ -21,12 +21,13 @@ func TestCallKinds(t *testing.T) {
 		{"REST", "POST", "/v1/orders", "application/json", false, callNone},
 		{"REST with a dot below", "POST", "/v1/files/a.b/c", "application/json", false, callNone},
 	} {
+		protocol := HTTP1
+		if c.h2 {
+			protocol = HTTP2
+		}
 		r := httptest.NewRequest(c.method, "http://shop"+c.target, nil)
 		r.Header.Set("Content-Type", c.media)
-		if c.h2 {
-			r.ProtoMajor = 2
-		}
-		if got := callKindOf(r); got != c.want {
+		if got := callKindOf(requestHead(r), protocol); got != c.want {
 			t.Errorf("%s: got %d, want %d", c.name, got, c.want)
 		}
 	}

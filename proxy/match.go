@@ -3,18 +3,14 @@ package proxy
 import (
 	"errors"
 
-	"github.com/sluice-proxy/sluice/proxy/internal/detect"
 	"github.com/sluice-proxy/sluice/rules"
 )
 
 // match finds the route by the head alone. No route is no error: the exchange
 // passes untouched.
 func (x *exchange) match() error {
-	if tooManyFields(x.r) {
-		return &Error{Origin: OriginCaller, Reason: "too_many_fields"}
-	}
-	if len(x.r.Method)+len(x.r.RequestURI)+len(" HTTP/1.1\r\n") > detect.MaxLine {
-		return &Error{Origin: OriginCaller, Reason: "line_too_long"}
+	if x.malformed != nil {
+		return x.malformed
 	}
 	m, err := x.set.Match(x.ctx, x.record.Call, x.record.Started)
 	x.route, x.params = m.Route, m.Params

@@ -15,23 +15,27 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }
 
 // respond sends the response to the caller: the head, the body as it comes,
 // and the trailers.
-func (x *exchange) respond() error {
-	if x.permit != nil && x.route.Breaker().FailureReadsBody() {
-		x.response.body.judged = newCapture(int(x.route.Limits().Body))
+func (x *netLane) respond() error {
+	if x.tunnel != nil && x.tunnel.opened {
+		return x.pass() // tunnel.go: CONNECT and Upgrade
 	}
+	if x.record.Answered == answeredFallback {
+		x.answered = x.fallenBack()
+	}
+	x.judgeBody()
 	body, size := x.response.body.outgoing()
 	defer body.Close()
 	x.sendHead(x.response.out, size)
 	if err := x.copyBody(body, size); err != nil {
 		return err
 	}
-	x.sendTrailers(x.answer.Trailer)
+	x.sendTrailers(x.answered.Trailer)
 	return nil
 }
 
 // sendHead writes the head of the response. Date and Content-Type are not made
 // up where the upstream sent none.
-func (x *exchange) sendHead(head *rules.Head, size int64) {
+func (x *netLane) sendHead(head *rules.Head, size int64) {
 	h := x.w.Header()
 	for name, values := range header(head.Fields, "Date", "Content-Type") {
 		h[name] = values
@@ -39,7 +43,7 @@ func (x *exchange) sendHead(head *rules.Head, size int64) {
 	bodiless := x.r.Method == http.MethodHead || head.Status == http.StatusNotModified
 	switch {
 	case bodiless:
-		h["Content-Length"] = x.answer.Header["Content-Length"]
+		h["Content-Length"] = x.answered.Header["Content-Length"]
 		if x.touchesResponse() {
 			h["Content-Length"] = nil // the length of what the steps would leave is not known
 		}
@@ -48,10 +52,10 @@ func (x *exchange) sendHead(head *rules.Head, size int64) {
 	default:
 		h["Content-Length"] = nil
 	}
-	if x.answer.Close || x.p.draining.Load() {
+	if x.answered.Close || x.p.draining.Load() {
 		h["Connection"] = []string{"close"}
 	}
-	for name := range x.answer.Trailer {
+	for name := range x.answered.Trailer {
 		h.Add("Trailer", name)
 	}
 	x.record.Status = head.Status
@@ -61,14 +65,14 @@ func (x *exchange) sendHead(head *rules.Head, size int64) {
 
 // saysLength reports whether the response's length is declared. Where HTTP/1
 // has no other way to frame an empty body but a length or a chunk, HTTP/2 has.
-func (x *exchange) saysLength(size int64) bool {
+func (x *netLane) saysLength(size int64) bool {
 	if size < 0 || x.response.out.Status == http.StatusNoContent {
 		return false
 	}
 	if x.c.protocol == HTTP1 {
-		return len(x.answer.Trailer) == 0
+		return len(x.answered.Trailer) == 0
 	}
-	_, said := x.answer.Header["Content-Length"]
+	_, said := x.answered.Header["Content-Length"]
 	return said || x.response.body.isEdited || x.record.Answered == answeredFallback
 }
 
@@ -111,7 +115,7 @@ func (s *soon) stop() {
 
 // copyBody passes the body on as it comes: whatever has arrived is flushed
 // before the next wait.
-func (x *exchange) copyBody(body io.Reader, size int64) error {
+func (x *netLane) copyBody(body io.Reader, size int64) error {
 	flush := http.NewResponseController(x.w).Flush
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
@@ -135,7 +139,7 @@ func (x *exchange) copyBody(body io.Reader, size int64) error {
 		}
 		switch {
 		case err == io.EOF:
-			if !flushed && len(x.answer.Trailer) > 0 {
+			if !flushed && len(x.answered.Trailer) > 0 {
 				_ = flush() // trailers after no data need a head of their own
 			}
 			return nil
@@ -149,7 +153,7 @@ func (x *exchange) copyBody(body io.Reader, size int64) error {
 
 // sendTrailers passes trailers on: those that were announced by name, others
 // by net/http's prefix.
-func (x *exchange) sendTrailers(trailer http.Header) {
+func (x *netLane) sendTrailers(trailer http.Header) {
 	if len(trailer) == 0 {
 		return
 	}
@@ -171,7 +175,7 @@ func (x *exchange) sendTrailers(trailer http.Header) {
 // streamed is told that a part of the body went on. The breaker counts a gRPC
 // or event stream as a success at its first message.
 func (x *exchange) streamed() {
-	if x.permit == nil || x.answer.ContentLength >= 0 || x.call != callGRPC && !strings.HasPrefix(x.answer.Header.Get("Content-Type"), "text/event-stream") {
+	if x.permit == nil || x.response.body.size >= 0 || x.kind != callGRPC && !strings.HasPrefix(x.response.in.Fields.Get("Content-Type"), "text/event-stream") {
 		return
 	}
 	x.succeedEarly()

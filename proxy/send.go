@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -12,32 +11,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/http2"
-
 	"github.com/sluice-proxy/sluice/proxy/internal/intercept"
 )
-
-// send asks the route's breaker and sends the request to the upstream, once.
-// When it returns nil, x.answer is the upstream's response or the fallback.
-func (x *exchange) send() error {
-	if err := x.admit(); err != nil { // breaker.go
-		if fallback := x.fallback(); fallback != nil {
-			x.answer = fallback
-			x.record.Answered = answeredFallback
-			return nil
-		}
-		return err
-	}
-	if err := x.roundTrip(); err != nil {
-		return x.upstreamFailed(err)
-	}
-	return nil
-}
 
 // roundTrip sends the request once, and is done when a response has begun. A
 // connection that turned out to be going away before anything of the request
 // left on it does not count: the request goes on the next one.
-func (x *exchange) roundTrip() error {
+func (x *netLane) roundTrip() error {
 	x.sent = time.Now()
 	if x.opensTunnel() {
 		x.record.Attempts = 1
@@ -53,7 +33,7 @@ func (x *exchange) roundTrip() error {
 		if out.Body != nil && out.Body != http.NoBody {
 			left.ReadCloser, out.Body = out.Body, &left
 		}
-		x.answer, err = client.RoundTrip(out.WithContext(httptrace.WithClientTrace(x.ctx, x.trace(client, &left.began))))
+		x.answered, err = client.RoundTrip(out.WithContext(httptrace.WithClientTrace(x.ctx, x.trace(client, &left.began))))
 		if ended := client.conn.answered(); ended != nil && errors.Is(err, os.ErrDeadlineExceeded) {
 			err = ended // the reading of the body was ended for it
 		}
@@ -65,8 +45,8 @@ func (x *exchange) roundTrip() error {
 			continue
 		case err != nil:
 			return err
-		case x.answer.StatusCode < 200:
-			x.answer.Body.Close()
+		case x.answered.StatusCode < 200:
+			x.answered.Body.Close()
 			return errUnasked
 		}
 		return nil
@@ -94,7 +74,7 @@ func (u *unsent) Close() error {
 }
 
 // trace is what has to be known of the request on its way.
-func (x *exchange) trace(client *client, began *atomic.Bool) *httptrace.ClientTrace {
+func (x *netLane) trace(client *client, began *atomic.Bool) *httptrace.ClientTrace {
 	if x.c.protocol == HTTP1 {
 		client.conn.begin(func() { _ = x.c.tcp.SetReadDeadline(past) })
 	}
@@ -119,7 +99,7 @@ func (x *exchange) trace(client *client, began *atomic.Bool) *httptrace.ClientTr
 var errUnasked = errors.New("a final response with an interim status")
 
 // outgoing is the request as it goes to the upstream.
-func (x *exchange) outgoing() *http.Request {
+func (x *netLane) outgoing() *http.Request {
 	head, in := x.request.out, x.r
 	body, size := x.request.body.outgoing()
 	out := &http.Request{
@@ -176,7 +156,7 @@ func (x *exchange) outgoing() *http.Request {
 }
 
 // authority fills the URL field that net/http wants; Host is what is sent.
-func (x *exchange) authority() string {
+func (x *netLane) authority() string {
 	if host := x.request.out.Host; host != "" {
 		return host
 	}
@@ -185,15 +165,15 @@ func (x *exchange) authority() string {
 
 // expects reports whether the caller waits for the upstream's word before it
 // sends its body.
-func (x *exchange) expects() bool {
+func (x *netLane) expects() bool {
 	return x.c.protocol == HTTP1 && x.fronted() && x.r.ContentLength != 0 && strings.EqualFold(x.r.Header.Get("Expect"), "100-continue")
 }
 
 // fronted reports whether interim responses can reach the caller.
-func (x *exchange) fronted() bool { return x.r.ProtoAtLeast(1, 1) }
+func (x *netLane) fronted() bool { return x.r.ProtoAtLeast(1, 1) }
 
 // interim passes a 1xx response on (RFC 9110, 15.2).
-func (x *exchange) interim(status int, fields textproto.MIMEHeader) error {
+func (x *netLane) interim(status int, fields textproto.MIMEHeader) error {
 	if status == http.StatusSwitchingProtocols || status == http.StatusContinue && x.request.body.continued() {
 		return nil
 	}
@@ -207,50 +187,4 @@ func (x *exchange) interim(status int, fields textproto.MIMEHeader) error {
 	x.w.WriteHeader(status)
 	clear(h)
 	return nil
-}
-
-// upstreamFailed describes an error of the upstream's connection, unless the
-// caller's end was the cause.
-func (x *exchange) upstreamFailed(err error) error {
-	var e *Error
-	switch cause := context.Cause(x.ctx); {
-	case cause == nil:
-	case errors.As(cause, &e) && e.Origin == OriginUpstream: // its refusal has ended the connection
-		x.outcome.Error = e.Reason
-		return e
-	default:
-		return x.callerGone()
-	}
-	if errors.As(err, &e) {
-		return e
-	}
-	reason := intercept.Classify(err)
-	var stream http2.StreamError
-	if errors.As(err, &stream) && reason == intercept.Protocol {
-		reason = intercept.WasReset
-	}
-	switch {
-	case reason != intercept.WasReset:
-	case x.c.callerEnded.Load():
-		return x.callerGone() // the upstream took the caller's half-close for a hang-up
-	case x.outOfTime():
-		reason = intercept.Timeout // the upstream has kept the caller's deadline
-	}
-	x.outcome.Error = reason
-	return &Error{Origin: OriginUpstream, Reason: reason, Err: err}
-}
-
-// callerGone is the error of an exchange whose caller did not wait for its end,
-// or that ends with the proxy. Where the caller's deadline has passed, it is the
-// upstream that failed.
-func (x *exchange) callerGone() error {
-	cause := context.Cause(x.ctx)
-	var e *Error
-	if errors.As(cause, &e) && e.Origin == OriginSluice {
-		return e
-	}
-	if x.outOfTime() {
-		return &Error{Origin: OriginUpstream, Reason: intercept.Timeout, Err: context.DeadlineExceeded}
-	}
-	return &Error{Origin: OriginCaller, Reason: "cancelled", Err: cause}
 }

@@ -23,14 +23,14 @@ type tunnel struct {
 }
 
 // opensTunnel reports whether the request asks for a tunnel.
-func (x *exchange) opensTunnel() bool {
+func (x *netLane) opensTunnel() bool {
 	return x.r.ProtoMajor == 1 && (x.r.Method == http.MethodConnect || x.upgrades())
 }
 
 // upgrades reports whether the request asks for another protocol on this
 // connection. An upgrade to HTTP/2 is not passed on where rules could apply to
 // what follows: it would talk itself past them.
-func (x *exchange) upgrades() bool {
+func (x *netLane) upgrades() bool {
 	if x.r.ProtoMajor != 1 || !lists(x.r.Header["Connection"], "upgrade") || len(x.r.Header["Upgrade"]) == 0 {
 		return false
 	}
@@ -51,7 +51,7 @@ func lists(values []string, token string) bool {
 
 // sendTunnel sends the request on a connection of its own and reads the head of
 // the response.
-func (x *exchange) sendTunnel() error {
+func (x *netLane) sendTunnel() error {
 	up, greeting, err := x.c.take()
 	if err == nil && (up == nil || len(greeting) > 0) {
 		if up != nil {
@@ -75,22 +75,22 @@ func (x *exchange) sendTunnel() error {
 			return err
 		}
 		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
-			x.answer = resp
+			x.answered = resp
 			break
 		}
 		_ = x.interim(resp.StatusCode, map[string][]string(resp.Header)) // never fails
 	}
 	if x.r.Method == http.MethodConnect {
-		t.opened = x.answer.StatusCode/100 == 2
+		t.opened = x.answered.StatusCode/100 == 2
 	} else {
-		t.opened = x.answer.StatusCode == http.StatusSwitchingProtocols
+		t.opened = x.answered.StatusCode == http.StatusSwitchingProtocols
 	}
-	x.answer.Close = true // this connection serves no further request either way
+	x.answered.Close = true // this connection serves no further request either way
 	return nil
 }
 
 // pass joins caller and upstream until both have ended.
-func (x *exchange) pass() error {
+func (x *netLane) pass() error {
 	nc, rw, err := http.NewResponseController(x.w).Hijack()
 	if err != nil {
 		return fmt.Errorf("take the connection over: %w", err)
@@ -106,10 +106,10 @@ func (x *exchange) pass() error {
 	h := header(x.response.out.Fields)
 	if x.r.Method != http.MethodConnect {
 		h["Connection"] = []string{"Upgrade"}
-		h["Upgrade"] = x.answer.Header["Upgrade"]
+		h["Upgrade"] = x.answered.Header["Upgrade"]
 	}
 	var head strings.Builder
-	fmt.Fprintf(&head, "HTTP/1.1 %s\r\n", statusLine(x.answer.Status, x.response.out.Status))
+	fmt.Fprintf(&head, "HTTP/1.1 %s\r\n", statusLine(x.answered.Status, x.response.out.Status))
 	_ = h.Write(&head) // a strings.Builder takes everything
 	head.WriteString("\r\n")
 	if _, err := nc.Write([]byte(head.String())); err != nil {
@@ -129,7 +129,7 @@ func (x *exchange) pass() error {
 
 // closeTunnel closes the upstream connection of a tunnel that did not open, or
 // has ended.
-func (x *exchange) closeTunnel() {
+func (x *netLane) closeTunnel() {
 	if x.tunnel != nil {
 		x.tunnel.release()
 		x.tunnel.up.Close()
