@@ -1,0 +1,155 @@
+package http1
+
+import "encoding/binary"
+
+// class says what a byte may stand in.
+type class uint8
+
+const (
+	tokenByte  class = 1 << iota // RFC 9110, 5.6.2
+	valueByte                    // a field value or reason phrase: HTAB, SP, VCHAR, obs-text
+	targetByte                   // a request target: VCHAR but `#`, and obs-text, which real callers send unescaped
+	hostByte                     // a registered name or IPv4 address: unreserved and sub-delims (RFC 3986, 3.2.2)
+	hexByte                      // HEXDIG
+)
+
+var classes = makeClasses()
+
+func makeClasses() (t [256]class) {
+	for i := range t {
+		c := byte(i)
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+		digit := c >= '0' && c <= '9'
+		if letter || digit {
+			t[c] |= tokenByte | hostByte
+		}
+		if digit || c|0x20 >= 'a' && c|0x20 <= 'f' {
+			t[c] |= hexByte
+		}
+		if c == '\t' || c >= ' ' && c != 0x7f {
+			t[c] |= valueByte
+		}
+		if c > ' ' && c != 0x7f && c != '#' {
+			t[c] |= targetByte
+		}
+	}
+	for _, c := range []byte("!#$%&'*+-.^_`|~") {
+		t[c] |= tokenByte
+	}
+	for _, c := range []byte("-._~!$&'()*+,;=") {
+		t[c] |= hostByte
+	}
+	return t
+}
+
+// run is the number of bytes that b begins with that are of class c.
+func run[S []byte | string](b S, c class) int {
+	for i := range len(b) {
+		if classes[b[i]]&c == 0 {
+			return i
+		}
+	}
+	return len(b)
+}
+
+const (
+	ones  = 0x0101010101010101
+	highs = 0x80 * ones
+)
+
+// badValue is the place of the first byte that a field value may not have, and
+// -1 if there is none. It looks at eight bytes at once: values are most of a
+// head.
+func badValue(v []byte) int {
+	i := 0
+	for ; i+8 <= len(v); i += 8 {
+		x := binary.LittleEndian.Uint64(v[i:])
+		del := x ^ 0x7f*ones
+		if ((x-' '*ones)&^x|(del-ones)&^del)&highs != 0 { // one is below SP, HTAB included, or DEL
+			if n := run(v[i:i+8], valueByte); n < 8 {
+				return i + n
+			}
+		}
+	}
+	if n := run(v[i:], valueByte); i+n < len(v) {
+		return i + n
+	}
+	return -1
+}
+
+// reasonOf says what is wrong with a byte that may not stand where it does.
+func reasonOf(c byte, otherwise string) string {
+	switch {
+	case c == 0:
+		return reasonNUL
+	case c == '\r':
+		return reasonBareCR
+	case c == '\n':
+		return reasonBareLF
+	case c < ' ' || c == 0x7f:
+		return reasonControl
+	}
+	return otherwise
+}
+
+// equalFold compares with lower, which is in lower case. bytes.EqualFold would
+// take a Kelvin sign for a k.
+func equalFold[S []byte | string](b S, lower string) bool {
+	if len(b) != len(lower) {
+		return false
+	}
+	for i := range len(lower) {
+		c := b[i]
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func sameFold(a, b []byte) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		return c | 0x20
+	}
+	return c
+}
+
+func isOWS(c byte) bool { return c == ' ' || c == '\t' }
+
+// trimOWS cuts optional white space off both ends (RFC 9110, 5.6.3).
+func trimOWS(b []byte) []byte {
+	for len(b) > 0 && isOWS(b[0]) {
+		b = b[1:]
+	}
+	for len(b) > 0 && isOWS(b[len(b)-1]) {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+// ValidName reports whether s can be the name of a field.
+func ValidName(s string) bool { return s != "" && run(s, tokenByte) == len(s) }
+
+// ValidValue reports whether s can be the value of a field: no control
+// characters but HTAB, no white space around it.
+func ValidValue(s string) bool {
+	if s == "" {
+		return true
+	}
+	return !isOWS(s[0]) && !isOWS(s[len(s)-1]) && run(s, valueByte) == len(s)
+}
