@@ -153,14 +153,13 @@ func (b *Body) Trailers() []byte { return b.trailer }
 // AppendTrailers appends the fields of the trailer section to dst. They point
 // into [Body.Trailers].
 func (b *Body) AppendTrailers(dst []Field) []Field {
-	for rest := b.trailer; len(rest) > 0; {
-		end := lineEnd(rest)
+	for rest := b.trailer; ; {
 		var f Field
-		if reason, _ := f.parse(rest[:end]); reason != "" {
-			return dst // not reached: each line was parsed as it came
+		n, _, _ := f.parse(rest)
+		if n == 0 {
+			return dst
 		}
 		dst = append(dst, f)
-		rest = rest[end:]
+		rest = rest[n:]
 	}
-	return dst
 }

@@ -1,6 +1,9 @@
 package http1
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // class says what a byte may stand in.
 type class uint8
@@ -43,9 +46,9 @@ func makeClasses() (t [256]class) {
 }
 
 // run is the number of bytes that b begins with that are of class c.
-func run[S []byte | string](b S, c class) int {
-	for i := range len(b) {
-		if classes[b[i]]&c == 0 {
+func run(b []byte, c class) int {
+	for i, x := range b {
+		if classes[x]&c == 0 {
 			return i
 		}
 	}
@@ -57,24 +60,30 @@ const (
 	highs = 0x80 * ones
 )
 
-// badValue is the place of the first byte that a field value may not have, and
-// -1 if there is none. It looks at eight bytes at once: values are most of a
-// head.
-func badValue(v []byte) int {
-	i := 0
-	for ; i+8 <= len(v); i += 8 {
-		x := binary.LittleEndian.Uint64(v[i:])
-		del := x ^ 0x7f*ones
-		if ((x-' '*ones)&^x|(del-ones)&^del)&highs != 0 { // one is below SP, HTAB included, or DEL
-			if n := run(v[i:i+8], valueByte); n < 8 {
-				return i + n
-			}
+// valueEnd is the place at or behind i of the first byte that a field value may
+// not have, and len(b) if there is none. It looks at eight bytes at once: values
+// are most of a head.
+func valueEnd(b []byte, i int) int {
+	for i+8 <= len(b) {
+		m := controls(binary.LittleEndian.Uint64(b[i:]))
+		if m == 0 {
+			i += 8
+			continue
 		}
+		i += bits.TrailingZeros64(m) / 8
+		if b[i] != '\t' {
+			return i
+		}
+		i++
 	}
-	if n := run(v[i:], valueByte); i+n < len(v) {
-		return i + n
-	}
-	return -1
+	return i + run(b[i:], valueByte)
+}
+
+// controls marks, in its highest bit, the lowest of eight bytes that is below
+// SP, or DEL. Marks above that one mean nothing, and no marks that there is none.
+func controls(x uint64) uint64 {
+	del := x ^ 0x7f*ones
+	return ((x-' '*ones)&^x | (del-ones)&^del) & highs
 }
 
 // reasonOf says what is wrong with a byte that may not stand where it does.
@@ -92,18 +101,14 @@ func reasonOf(c byte, otherwise string) string {
 	return otherwise
 }
 
-// equalFold compares with lower, which is in lower case. bytes.EqualFold would
+// equalFold compares b and with, which is in lower case. bytes.EqualFold would
 // take a Kelvin sign for a k.
-func equalFold[S []byte | string](b S, lower string) bool {
-	if len(b) != len(lower) {
+func equalFold(b []byte, with string) bool {
+	if len(b) != len(with) {
 		return false
 	}
-	for i := range len(lower) {
-		c := b[i]
-		if c >= 'A' && c <= 'Z' {
-			c |= 0x20
-		}
-		if c != lower[i] {
+	for i, c := range b {
+		if lower(c) != with[i] {
 			return false
 		}
 	}
@@ -143,13 +148,19 @@ func trimOWS(b []byte) []byte {
 }
 
 // ValidName reports whether s can be the name of a field.
-func ValidName(s string) bool { return s != "" && run(s, tokenByte) == len(s) }
+func ValidName(s string) bool { return s != "" && all(s, tokenByte) }
 
 // ValidValue reports whether s can be the value of a field: no control
 // characters but HTAB, no white space around it.
 func ValidValue(s string) bool {
-	if s == "" {
-		return true
+	return s == "" || !isOWS(s[0]) && !isOWS(s[len(s)-1]) && all(s, valueByte)
+}
+
+func all(s string, c class) bool {
+	for i := range len(s) {
+		if classes[s[i]]&c == 0 {
+			return false
+		}
 	}
-	return !isOWS(s[0]) && !isOWS(s[len(s)-1]) && run(s, valueByte) == len(s)
+	return true
 }

@@ -1,9 +1,6 @@
 package http1
 
-import (
-	"bytes"
-	"math"
-)
+import "math"
 
 // Bounds of chunk framing. Extensions carry nothing that anybody uses; without
 // a bound on all of them a body could be framing alone (CVE-2023-39326).
@@ -163,10 +160,7 @@ func (b *Body) trailerLine(p []byte, at int) (n int, err error) {
 		return n, nil
 	}
 	line := b.trailer[c.start:]
-	if len(line) < 2 || line[len(line)-2] != '\r' {
-		return 0, b.refuse(reasonBareLF, at+n-1)
-	}
-	if len(line) == 2 {
+	if string(line) == "\r\n" {
 		b.trailer = b.trailer[:c.start]
 		b.done = true
 		return n, nil
@@ -175,7 +169,7 @@ func (b *Body) trailerLine(p []byte, at int) (n int, err error) {
 		return 0, b.refuse(reasonTooManyFields, at)
 	}
 	var f Field
-	if reason, _ := f.parse(line); reason != "" {
+	if _, reason, _ := f.parse(line); reason != "" {
 		return 0, b.refuse(reason, at)
 	}
 	if f.Kind != Other && f.Kind != KeepAlive && f.Kind != ProxyConnection {
@@ -186,10 +180,6 @@ func (b *Body) trailerLine(p []byte, at int) (n int, err error) {
 	c.start = len(b.trailer)
 	return n, nil
 }
-
-// lineEnd is the length of the line that b begins with, its LF included, and 0
-// if it is not whole.
-func lineEnd(b []byte) int { return bytes.IndexByte(b, '\n') + 1 }
 
 func unhex(c byte) int {
 	switch {

@@ -81,16 +81,12 @@ func AppendField(dst []byte, name, value string) []byte {
 }
 
 func appendValue(dst []byte, value string) []byte {
-	from := len(dst)
+	i := len(dst)
 	dst = append(dst, value...)
-	for rest := dst[from:]; ; {
-		i := badValue(rest)
-		if i < 0 {
-			return dst
-		}
-		rest[i] = ' ' // RFC 9110, 5.5
-		rest = rest[i+1:]
+	for i = valueEnd(dst, i); i < len(dst); i = valueEnd(dst, i+1) {
+		dst[i] = ' ' // RFC 9110, 5.5
 	}
+	return dst
 }
 
 // AppendRequestLine appends a request line without its CRLF. target is one

@@ -136,84 +136,123 @@ func (h *Head) readStartLine(b []byte, limits *Limits) (ok bool, err error) {
 }
 
 // readFields takes field lines up to the empty line, and returns the length of
-// the head with it. n is 0 if it has not come yet.
+// the head with it. n is 0 if it has not come yet. A line is judged once it is
+// whole, so that the reason does not depend on how the bytes came.
 func (h *Head) readFields(b []byte, limits *Limits) (n int, err error) {
 	whole := len(b)
 	if whole > limits.Head {
 		b = b[:limits.Head]
 	}
-	pos, from := h.pos, min(max(h.pos, h.seen), len(b))
-	for {
-		i := bytes.IndexByte(b[from:], '\n')
-		if i < 0 {
-			if whole >= limits.Head {
-				return 0, h.refuse(reasonHeadTooLarge, limits.Head)
-			}
-			h.pos, h.seen = pos, len(b)
-			return 0, nil
-		}
-		next := from + i + 1
-		line := b[pos:next]
-		if len(line) < 2 || line[len(line)-2] != '\r' {
-			return 0, h.refuse(reasonBareLF, next-1)
-		}
-		if len(line) == 2 {
-			h.Raw = b[h.start:next]
+	pos := h.pos
+	if h.seen > pos && bytes.IndexByte(b[min(h.seen, len(b)):], '\n') < 0 {
+		return 0, h.wait(b, pos, whole, limits)
+	}
+	for pos < len(b) {
+		if len(b)-pos >= 2 && b[pos] == '\r' && b[pos+1] == '\n' {
+			n = pos + len("\r\n")
+			h.Raw = b[h.start:n]
 			h.base = nil
-			return next, nil
+			return n, nil
 		}
-		if len(h.Fields) == limits.Fields {
+		f := h.nextField()
+		took, reason, at := f.parse(b[pos:])
+		if took == 0 {
+			h.Fields = h.Fields[:len(h.Fields)-1]
+			if reason != "" {
+				return 0, h.refuse(reason, pos+at)
+			}
+			break
+		}
+		if len(h.Fields) > limits.Fields {
 			return 0, h.refuse(reasonTooManyFields, pos)
 		}
-		var f Field
-		if reason, at := f.parse(line); reason != "" {
-			return 0, h.refuse(reason, pos+at)
-		}
-		h.Fields = append(h.Fields, f)
 		if f.Kind != Other {
-			if reason := h.know(&f); reason != "" {
+			if reason := h.know(f); reason != "" {
 				return 0, h.refuse(reason, pos)
 			}
 		}
-		pos, from = next, next
+		pos += took
 	}
+	return 0, h.wait(b, pos, whole, limits)
 }
 
-// parse splits line, which ends with its CRLF. reason is "" if all is well,
-// else what is wrong with the byte at.
-func (f *Field) parse(line []byte) (reason string, at int) {
-	colon := 0
-	for classes[line[colon]]&tokenByte != 0 { // ends at the CR at the latest
-		colon++
+// wait notes that the line at pos is not whole in b, which is what of the
+// bytes so far can be head.
+func (h *Head) wait(b []byte, pos, whole int, limits *Limits) error {
+	if whole >= limits.Head {
+		return h.refuse(reasonHeadTooLarge, limits.Head)
 	}
-	if line[colon] != ':' || colon == 0 {
-		return badName(line, colon), colon
+	h.pos, h.seen = pos, len(b)
+	return nil
+}
+
+// nextField is a new field at the end of Fields, to be filled where it is.
+func (h *Head) nextField() *Field {
+	n := len(h.Fields)
+	if n == cap(h.Fields) {
+		h.Fields = append(h.Fields, Field{})
+	} else {
+		h.Fields = h.Fields[:n+1]
 	}
-	from, to := colon+1, len(line)-2
-	for from < to && isOWS(line[from]) {
-		from++
+	return &h.Fields[n]
+}
+
+// parse reads the field line that b begins with, n bytes with its CRLF. If n is
+// 0, either the line is not whole, or reason says what is wrong with the byte
+// at.
+func (f *Field) parse(b []byte) (n int, reason string, at int) {
+	i := 0
+	for i < len(b) && classes[b[i]]&tokenByte != 0 {
+		i++
 	}
-	for to > from && isOWS(line[to-1]) {
+	if i == len(b) || i == 0 || b[i] != ':' {
+		reason = badName(b, i)
+		return 0, reason, i
+	}
+	f.Name = b[:i]
+	i++
+	for i < len(b) && isOWS(b[i]) {
+		i++
+	}
+	from := i
+	i = valueEnd(b, i)
+	if i+1 >= len(b) {
+		return 0, "", 0
+	}
+	if b[i] != '\r' || b[i+1] != '\n' {
+		if lineEnd(b) == 0 {
+			return 0, "", 0
+		}
+		return 0, reasonOf(b[i], reasonControl), i
+	}
+	to := i
+	for to > from && isOWS(b[to-1]) {
 		to--
 	}
-	f.Name, f.Value, f.Line = line[:colon], line[from:to], line
-	if i := badValue(f.Value); i >= 0 {
-		return reasonOf(f.Value[i], reasonControl), from + i
-	}
-	f.Kind = kindOf(f.Name)
-	return "", 0
+	n = i + len("\r\n")
+	f.Value, f.Line, f.Kind = b[from:to], b[:n], kindOf(f.Name)
+	return n, "", 0
 }
 
-// badName says why no field name ends at i of line.
-func badName(line []byte, i int) string {
+// badName says why no field name ends at i of the line that b begins with; ""
+// while the line is not whole.
+func badName(b []byte, i int) (reason string) {
+	line := b[:lineEnd(b)]
+	if len(line) == 0 {
+		return ""
+	}
 	colon := bytes.IndexByte(line, ':')
 	switch {
 	case i == 0 && isOWS(line[0]):
 		return reasonObsFold
-	case colon < 0 && i == len(line)-2:
+	case colon < 0 && string(line[i:]) == "\r\n":
 		return reasonNoColon
-	case isOWS(line[i]) && len(bytes.TrimRight(line[:max(colon, 0)], " \t")) == i:
+	case colon > 0 && isOWS(line[i]) && len(bytes.TrimRight(line[:colon], " \t")) == i:
 		return reasonSpaceBeforeColon
 	}
 	return reasonOf(line[i], reasonName)
 }
+
+// lineEnd is the length of the line that b begins with, its LF included, and 0
+// if it is not whole.
+func lineEnd(b []byte) int { return bytes.IndexByte(b, '\n') + 1 }

@@ -49,7 +49,7 @@ func (r *Response) Parse(b []byte, limits Limits, method string) (n int, err err
 func (r *Response) parseLine() (reason string, at int) {
 	line := r.Line
 	const version = len("HTTP/1.1")
-	if i := badValue(line); i >= 0 {
+	if i := valueEnd(line, 0); i < len(line) {
 		return reasonOf(line[i], reasonControl), i
 	}
 	if len(line) < version+len(" 200") || line[version] != ' ' {

@@ -16,7 +16,7 @@ const (
 // ValidTarget reports whether a request of this method can have this target.
 func ValidTarget(method, target string) bool {
 	r := Request{Method: []byte(method), Target: []byte(target)}
-	return run(target, targetByte) == len(target) && r.splitTarget()
+	return all(target, targetByte) && r.splitTarget()
 }
 
 // splitTarget takes Target apart. All its bytes are of targetByte.
