@@ -9,14 +9,11 @@ import "errors"
 // What we grant to a peer: on each stream, which is also what HTTP/2 begins
 // with, so that no settings of ours have to arrive first; and in all.
 const (
-	streamGrant = 1<<16 - 1
+	streamGrant = DefaultWindow
 	connGrant   = 1 << 20
 )
 
-// maxWindow is the largest window there may be (RFC 9113, 6.9.1).
-const maxWindow = 1<<31 - 1
-
-// errWindow is a peer that opens a window beyond maxWindow, or sends more than
+// errWindow is a peer that opens a window beyond 2^31-1, or sends more than
 // it was granted: FLOW_CONTROL_ERROR.
 var errWindow = errors.New("flow control window violated")
 
@@ -68,7 +65,7 @@ type allowed struct{ left int64 }
 
 // open notes a WINDOW_UPDATE.
 func (a *allowed) open(increment uint32) error {
-	if a.left+int64(increment) > maxWindow {
+	if a.left+int64(increment) > MaxWindow {
 		return errWindow
 	}
 	a.left += int64(increment)
@@ -77,7 +74,7 @@ func (a *allowed) open(increment uint32) error {
 
 // shift notes that the peer's initial window went from one size to another.
 func (a *allowed) shift(from, to int64) error {
-	if a.left+to-from > maxWindow {
+	if a.left+to-from > MaxWindow {
 		return errWindow
 	}
 	a.left += to - from

@@ -8,7 +8,7 @@ import (
 
 func TestWindowOverflowIsAnError(t *testing.T) {
 	a := allowed{left: 65535}
-	if err := a.open(maxWindow - 65535); err != nil {
+	if err := a.open(MaxWindow - 65535); err != nil {
 		t.Errorf("up to the maximum: %v", err)
 	}
 	if err := a.open(1); err == nil {
@@ -17,7 +17,7 @@ func TestWindowOverflowIsAnError(t *testing.T) {
 	if err := a.shift(65535, 65536); err == nil {
 		t.Error("a larger initial window overflowed unnoticed")
 	}
-	if a.left != maxWindow {
+	if a.left != MaxWindow {
 		t.Errorf("got %d after errors, want no change", a.left)
 	}
 }
@@ -177,7 +177,7 @@ func (m *model) pump(t *rapid.T, s, n int) {
 }
 
 func (m *model) open(t *rapid.T, s int, n int64) {
-	if m.receiver.conn+n <= maxWindow {
+	if m.receiver.conn+n <= MaxWindow {
 		m.receiver.conn += n
 		if err := m.out.conn.open(uint32(n)); err != nil {
 			t.Fatal(err)

@@ -1,0 +1,166 @@
+package http2
+
+import (
+	"io"
+	"sync"
+)
+
+// A held stream is read and written by one goroutine each, which wait for each
+// other's peers: for data, for windows, for heads. What waits here is bounded by
+// what we granted, and by queueMax. Whoever appended something flushes it.
+
+// queueMax is how much of a held stream's data may wait to be sent.
+const queueMax = 32 << 10
+
+// maxInterim is how many interim responses may wait to be read.
+const maxInterim = 16
+
+type held struct {
+	changed  *sync.Cond // of link.mu
+	heads    []heldHead
+	data     []byte // that came and was not read; the first read bytes were
+	read     int
+	trailers []Field // nil: none
+	dropped  bool    // nobody reads any more
+}
+
+type heldHead struct {
+	status int
+	fields []Field
+	end    bool
+}
+
+func (h *held) addHead(status int, fields []Field, end bool) bool {
+	if len(h.heads) == maxInterim {
+		return false
+	}
+	h.heads = append(h.heads, heldHead{status, append([]Field(nil), fields...), end})
+	h.changed.Broadcast()
+	return true
+}
+
+// beHeld makes the stream a held one. link.mu is held.
+func (s *Stream) beHeld() { s.held = &held{changed: sync.NewCond(&s.hop.link.mu)} }
+
+// hold keeps what came until it is read. link.mu is held.
+func (s *Stream) hold(data []byte) {
+	if s.held.dropped {
+		s.consumed(len(data))
+		return
+	}
+	s.held.data = append(s.held.data, data...)
+	s.held.changed.Broadcast()
+}
+
+// wakeHolder tells the holder that something has changed. link.mu is held.
+func (s *Stream) wakeHolder() {
+	if s.held != nil {
+		s.held.changed.Broadcast()
+	}
+}
+
+// drop drops what came and was not read. link.mu is held.
+func (s *Stream) drop() {
+	n := len(s.held.data) - s.held.read
+	s.held.data, s.held.read = nil, 0
+	s.consumed(n)
+}
+
+// Hold makes the stream one that is read by Read. It is called by the handler
+// of its request.
+func (s *Stream) Hold() {
+	s.hop.link.mu.Lock()
+	defer s.hop.link.mu.Unlock()
+	s.beHeld()
+}
+
+// ReadHead waits for the next head of a response, an interim one or the final.
+func (s *Stream) ReadHead() (status int, fields []Field, end bool, err error) {
+	l := s.hop.link
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := s.held
+	for len(h.heads) == 0 {
+		if s.err != nil {
+			return 0, nil, false, s.err
+		}
+		h.changed.Wait()
+	}
+	head := h.heads[0]
+	h.heads = h.heads[1:]
+	return head.status, head.fields, head.end, nil
+}
+
+// Read waits for data. The error is io.EOF at the peer's end, which may come
+// with the last data; then Trailers has what followed.
+func (s *Stream) Read(b []byte) (n int, err error) {
+	l := s.hop.link
+	l.mu.Lock()
+	h := s.held
+	for h.read == len(h.data) && !s.peerEnded {
+		if s.err != nil {
+			l.mu.Unlock()
+			return 0, s.err
+		}
+		h.changed.Wait()
+	}
+	n = copy(b, h.data[h.read:])
+	h.read += n
+	if h.read == len(h.data) {
+		if cap(h.data) > keepMax/4 || s.peerEnded {
+			h.data = nil
+		}
+		h.data, h.read = h.data[:0], 0
+		if s.peerEnded {
+			err = io.EOF
+		}
+	}
+	s.consumed(n)
+	flush := s.hop.hasOutput()
+	l.mu.Unlock()
+	if flush {
+		l.Flush()
+	}
+	return n, err
+}
+
+// Trailers are what followed the data, nil for none. They are complete once
+// Read has returned io.EOF.
+func (s *Stream) Trailers() []Field {
+	s.hop.link.mu.Lock()
+	defer s.hop.link.mu.Unlock()
+	return s.held.trailers
+}
+
+// Write sends data and waits until little of it is left to be sent.
+func (s *Stream) Write(data []byte, end bool) error {
+	l := s.hop.link
+	for {
+		l.mu.Lock()
+		for s.err == nil && !s.ended && s.queued() >= queueMax {
+			s.held.changed.Wait()
+		}
+		if s.err != nil {
+			l.mu.Unlock()
+			return s.err
+		}
+		n := min(len(data), queueMax)
+		s.sendData(data[:n], end && n == len(data))
+		data = data[n:]
+		l.mu.Unlock()
+		l.Flush()
+		if len(data) == 0 {
+			return nil
+		}
+	}
+}
+
+// Discard drops what came and was not read, now and from now on.
+func (s *Stream) Discard() {
+	l := s.hop.link
+	l.mu.Lock()
+	s.held.dropped = true
+	s.drop()
+	l.mu.Unlock()
+	l.Flush()
+}
