@@ -6,6 +6,14 @@ const (
 	MaxContinuations = 16
 )
 
+// maxBeforeBlock bounds what a frame may hold beside the fragment: padding and
+// its length, and a priority.
+const maxBeforeBlock = 256 + 5
+
+// MaxUnit is the longest header block with all its frames: what has to fit into
+// a buffer where a block is kept until it is whole.
+const MaxUnit = MaxBlock + maxBeforeBlock + (1+MaxContinuations)*HeaderLen
+
 // Checker follows the frames of one direction of a connection. It knows what
 // RFC 9113 demands of each by itself and of header blocks, which CONTINUATION
 // frames may go on, but no streams. The zero value works. It is for one
@@ -45,7 +53,12 @@ func (c *Checker) CheckHeader(h Header) error {
 		return connError(ProtocolError, "header block interrupted")
 	}
 	switch h.Type {
-	case FrameData, FrameHeaders, FramePushPromise:
+	case FrameHeaders, FramePushPromise:
+		if h.Length > MaxBlock+maxBeforeBlock {
+			return errBlock()
+		}
+		return needStream(h)
+	case FrameData:
 		return needStream(h)
 	case FramePriority:
 		if h.Length != 5 && h.Stream != 0 {
@@ -79,6 +92,9 @@ func (c *Checker) CheckHeader(h Header) error {
 	case FrameContinuation:
 		if c.stream == 0 {
 			return connError(ProtocolError, "CONTINUATION without a header block")
+		}
+		if c.block+int(h.Length) > MaxBlock || c.continuations == MaxContinuations {
+			return errBlock()
 		}
 	}
 	return nil
@@ -153,8 +169,8 @@ func (c *Checker) begin(f *Frame, need int) error {
 // fragment counts one fragment of a header block.
 func (c *Checker) fragment(f *Frame) error {
 	c.block += len(f.Fragment())
-	if c.block > MaxBlock || c.continuations > MaxContinuations {
-		return connError(EnhanceYourCalm, "header block too large")
+	if c.block > MaxBlock {
+		return errBlock()
 	}
 	if f.Flags.Has(FlagEndHeaders) {
 		c.stream = 0
@@ -181,6 +197,8 @@ func checkSetting(s Setting) error {
 	}
 	return nil
 }
+
+func errBlock() *Error { return connError(EnhanceYourCalm, "header block too large") }
 
 func needStream(h Header) error {
 	if h.Stream == 0 {

@@ -34,9 +34,9 @@ const (
 var limits = [kinds]limit{
 	kindPing:     {burst: 1000, rate: 200, work: 2, reason: "too many PING frames"},
 	kindWindow:   {burst: 10000, rate: 2000, work: 8, reason: "too many WINDOW_UPDATE frames"},
-	kindSettings: {burst: 200, rate: 20, work: 0, reason: "too many SETTINGS frames"},
+	kindSettings: {burst: 200, rate: 20, work: 0, reason: "too many SETTINGS or GOAWAY frames"},
 	kindPriority: {burst: 2000, rate: 200, work: 2, reason: "too many PRIORITY frames"},
-	kindEmpty:    {burst: 1000, rate: 200, work: 1, reason: "too many empty frames"},
+	kindEmpty:    {burst: 1000, rate: 200, work: 1, reason: "too many empty or RST_STREAM frames"},
 	kindReset:    {burst: MaxResets, rate: MaxResets, work: 0, reason: "too many streams reset"},
 }
 
@@ -103,7 +103,10 @@ func (g *Guard) Frame(h Header, now time.Time) error {
 		return g.count(kindWindow, now)
 	case FrameSettings:
 		return g.count(kindSettings, now)
-	case FrameRSTStream, FrameGoAway: // streams that are reset: see Reset
+	case FrameGoAway:
+		return g.count(kindSettings, now)
+	case FrameRSTStream: // what it resets had a head, which is work; see Reset for how many may be
+		return g.count(kindEmpty, now)
 	default:
 		return g.count(kindPriority, now) // PRIORITY_UPDATE and unknown ones too
 	}

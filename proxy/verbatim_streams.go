@@ -1,0 +1,337 @@
+package proxy
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/http2"
+	"github.com/sluice-proxy/sluice/proxy/internal/intercept"
+	"github.com/sluice-proxy/sluice/rules"
+)
+
+// relayed is a stream of a verbatim connection while it is open: from its first
+// HEADERS until both sides ended it or one reset it. It is guarded by
+// verbatim.mu, and afterwards belongs to the way that ended it.
+type relayed struct {
+	id    uint32
+	ended ended
+	told  *told  // what the observers will be told; nil if nobody watches
+	err   *Error // how it broke; nil if it did not
+}
+
+// ended is which sides of a stream have sent END_STREAM.
+type ended uint8
+
+const (
+	callerEnded ended = 1 << iota
+	upstreamEnded
+)
+
+// told is a record and what it points to, in one piece.
+type told struct {
+	record            Record
+	call              rules.Request
+	request, response rules.Head
+}
+
+// maxRelayed bounds the open streams of a connection, whatever the peers allow
+// each other.
+const maxRelayed = 10000
+
+// head looks at a header block that is whole.
+func (w *way) head() error {
+	if allow := w.allow.Load(); allow > w.table {
+		// Once allowed is allowed: the receiver judges, and knows when its
+		// settings came into force.
+		w.table = allow
+		w.heads.AllowTable(max(allow, http2.DefaultHeaderTableSize))
+	}
+	fields, err := w.heads.Decode(w.block.Bytes())
+	if errors.Is(err, http2.ErrHeadTooLarge) {
+		return &http2.Error{Code: http2.EnhanceYourCalm, Reason: err.Error()}
+	}
+	switch {
+	case err != nil:
+		return err
+	case w.block.Promised != 0:
+		return nil // a push is not looked at
+	case w.from == OriginUpstream:
+		w.response(fields)
+		return nil
+	case w.block.Stream > w.last && w.block.Stream%2 == 1:
+		return w.open(fields)
+	}
+	w.trailers(fields)
+	return nil
+}
+
+// open begins a stream with the head of its request.
+func (w *way) open(fields []http2.Field) error {
+	v := w.v
+	w.last = w.block.Stream
+	var t *told
+	if v.observed {
+		t = w.describe(fields)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.streams) >= maxRelayed {
+		return &http2.Error{Code: http2.EnhanceYourCalm, Reason: "too many open streams"}
+	}
+	var s *relayed
+	if n := len(v.spare); n > 0 {
+		s = v.spare[n-1]
+		v.spare = v.spare[:n-1]
+	} else {
+		s = new(relayed)
+	}
+	*s = relayed{id: w.last, told: t}
+	v.streams[s.id] = s
+	v.c.exchanges.Add(1)
+	if w.block.End {
+		w.end(s)
+	}
+	return nil
+}
+
+// describe begins the record of an exchange.
+func (w *way) describe(fields []http2.Field) *told {
+	c := w.v.c
+	t := new(told)
+	w.fillHead(&t.request, fields)
+	t.call = rules.Request{
+		ID: c.p.ids.next(), Direction: c.Direction, Head: &t.request, Peer: c.Peer, Destination: c.Destination,
+	}
+	t.record = Record{
+		ID: t.call.ID, Conn: &c.Conn, Protocol: HTTP2, Lane: LaneRelay, Call: &t.call,
+		Started: w.now, Generation: c.p.Rules.Load().Number, Attempts: 1,
+	}
+	switch kind := callKindOf(&t.request, HTTP2); kind {
+	case callNone:
+	case callGRPC:
+		t.record.Protocol = GRPC
+		fallthrough
+	default:
+		t.call.Service, t.call.Method = splitMethod(t.request.Path)
+	}
+	w.begin(&t.record.Request, &t.request)
+	return t
+}
+
+// begin begins a half with its head.
+func (w *way) begin(h *Half, head *rules.Head) {
+	h.In, h.Out = head, head
+	h.Body.Codec = w.format(head.Fields.Get("content-type"))
+	h.Body.Encoding = head.Fields.Get("content-encoding")
+}
+
+// response takes a response's head, an interim one's or trailers.
+func (w *way) response(fields []http2.Field) {
+	v := w.v
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	s := v.streams[w.block.Stream]
+	if s == nil {
+		return // it was reset meanwhile
+	}
+	if t := s.told; t != nil {
+		switch {
+		case t.record.Response.In == nil:
+			w.fillHead(&t.response, fields)
+			if t.response.Status < 200 {
+				t.response = rules.Head{}
+				break
+			}
+			w.begin(&t.record.Response, &t.response)
+			t.record.Status = t.response.Status
+		default:
+			t.record.Response.Trailers = w.keep(fields)
+		}
+	}
+	if w.block.End {
+		w.end(s)
+	}
+}
+
+// trailers takes a request's.
+func (w *way) trailers(fields []http2.Field) {
+	v := w.v
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	s := v.streams[w.block.Stream]
+	if s == nil {
+		return
+	}
+	if t := s.told; t != nil {
+		t.record.Request.Trailers = w.keep(fields)
+	}
+	if w.block.End {
+		w.end(s)
+	}
+}
+
+// addContent notes a part of what passes of the content of w.stream, and
+// whether that ends its side.
+func (w *way) addContent(part []byte, ends bool) {
+	if !ends && (!w.v.observed || len(part) == 0) {
+		return
+	}
+	v := w.v
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	s := v.streams[w.stream]
+	if s == nil {
+		return
+	}
+	if s.told != nil && len(part) > 0 {
+		half := &s.told.record.Request
+		if w.from == OriginUpstream {
+			half = &s.told.record.Response
+		}
+		w.capture(&half.Body, part)
+	}
+	if ends {
+		w.end(s)
+	}
+}
+
+// end notes that src has ended its side of s. v.mu is held.
+func (w *way) end(s *relayed) {
+	s.ended |= w.side
+	if s.ended == callerEnded|upstreamEnded {
+		w.close(s)
+	}
+}
+
+// close ends s. v.mu is held.
+func (w *way) close(s *relayed) {
+	delete(w.v.streams, s.id)
+	w.done = append(w.done, s)
+}
+
+// resetStream takes a RST_STREAM.
+func (w *way) resetStream(f *http2.Frame) error {
+	v, code := w.v, f.ErrCode()
+	v.mu.Lock()
+	s := v.streams[f.Stream]
+	answered := s != nil && s.ended&upstreamEnded != 0
+	if s != nil {
+		if !answered {
+			s.err = &Error{Origin: w.from, Reason: intercept.WasReset, Err: &http2.Error{Code: code, Stream: f.Stream, Reason: "reset by its peer"}}
+			if w.from == OriginCaller && code == http2.Cancel {
+				s.err.Reason = "cancelled"
+			}
+		}
+		w.close(s)
+	}
+	v.mu.Unlock()
+	switch {
+	case w.from == OriginCaller && s != nil && !answered:
+		return w.guard.Reset(w.now)
+	case w.from == OriginUpstream && !answered && code != http2.NoError:
+		// The caller made it do so, or the other way round; the connection ends
+		// either way. NO_ERROR says that the answer did not need the rest.
+		return w.back.guard.Reset(w.now)
+	}
+	return nil
+}
+
+// forgetAfter takes an upstream's GOAWAY: it will not look at newer streams.
+func (w *way) forgetAfter(f *http2.Frame) {
+	v, last := w.v, f.LastStream()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for id, s := range v.streams {
+		if id > last {
+			s.err = &Error{Origin: OriginUpstream, Reason: intercept.WasReset, Err: &http2.Error{Code: f.ErrCode(), Stream: id, Reason: "refused by GOAWAY"}}
+			w.close(s)
+		}
+	}
+}
+
+// tell tells the observers of the streams that ended.
+func (w *way) tell() {
+	if len(w.done) == 0 {
+		return
+	}
+	v := w.v
+	for _, s := range w.done {
+		if s.told != nil {
+			v.c.p.Observer.Observe(s.finish(w.now))
+		}
+	}
+	v.c.exchanges.Add(-int64(len(w.done)))
+	v.mu.Lock()
+	for _, s := range w.done {
+		*s = relayed{}
+		v.spare = append(v.spare, s)
+	}
+	v.mu.Unlock()
+	clear(w.done)
+	w.done = w.done[:0]
+}
+
+// finish completes the record.
+func (s *relayed) finish(now time.Time) *Record {
+	r := &s.told.record
+	r.Duration = now.Sub(r.Started)
+	r.Error = s.err
+	for _, h := range []*Half{&r.Request, &r.Response} {
+		if h.Body.Size == 0 {
+			h.Body = Payload{}
+		}
+	}
+	if r.Protocol == GRPC {
+		r.GRPCStatus = grpcStatusOf(&r.Response)
+	}
+	return r
+}
+
+// grpcStatusOf is what a gRPC call ended with, "" if nobody said.
+func grpcStatusOf(h *Half) rules.Code {
+	v := h.Trailers.Get("grpc-status")
+	if v == "" && h.In != nil {
+		v = h.In.Fields.Get("grpc-status") // trailers only
+	}
+	switch v {
+	case "":
+		return ""
+	case "0":
+		return rules.CodeOf(0)
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil {
+		return "UNKNOWN"
+	}
+	return rules.CodeOf(n)
+}
+
+// cutStreams ends the streams that are still open when the connection ends.
+func (v *verbatim) cutStreams() {
+	w := &v.toCaller
+	w.now = time.Now()
+	v.mu.Lock()
+	for _, s := range v.streams {
+		if s.ended&upstreamEnded == 0 {
+			s.err = v.cutError()
+		}
+		w.close(s)
+	}
+	v.mu.Unlock()
+	w.tell()
+}
+
+// cutError is why an exchange ended with its connection.
+func (v *verbatim) cutError() *Error {
+	if err := v.c.failure(); err != nil {
+		return asError(err)
+	}
+	if v.blamed != nil {
+		return &Error{Origin: v.blamed.from, Reason: intercept.Protocol, Err: v.err}
+	}
+	if v.err != nil {
+		return asError(v.err)
+	}
+	return &Error{Origin: v.endedFirst, Reason: intercept.WasReset}
+}
