@@ -100,6 +100,14 @@ func (s *Stream) ID() uint32 {
 // Hop returns the hop that the stream belongs to.
 func (s *Stream) Hop() *Hop { return s.hop }
 
+// DataFrom says where the data that will be sent comes from: source gets credit
+// as it leaves.
+func (s *Stream) DataFrom(source *Stream) {
+	s.hop.link.mu.Lock()
+	defer s.hop.link.mu.Unlock()
+	s.source = source
+}
+
 // SendHead sends a response's head.
 func (s *Stream) SendHead(fields []Field, end bool) {
 	s.hop.link.mu.Lock()
