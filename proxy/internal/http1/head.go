@@ -216,12 +216,9 @@ func (f *Field) parse(b []byte) (n int, reason string, at int) {
 	}
 	from := i
 	i = valueEnd(b, i)
-	if i+1 >= len(b) {
-		return 0, "", 0
-	}
-	if b[i] != '\r' || b[i+1] != '\n' {
+	if len(b)-i < 2 || b[i] != '\r' || b[i+1] != '\n' {
 		if lineEnd(b) == 0 {
-			return 0, "", 0
+			return 0, "", 0 // not whole
 		}
 		return 0, reasonOf(b[i], reasonControl), i
 	}
