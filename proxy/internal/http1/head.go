@@ -30,6 +30,7 @@ type Head struct {
 	at [kinds]uint16
 
 	hasClose, hasKeepAlive, listsUpgrade bool
+	options                              int // elements of Connection so far
 
 	// How far a head that is not whole has got. base is the first byte of the
 	// buffer, nil before the first call and after the last.
@@ -51,6 +52,20 @@ func (h *Head) Get(k FieldKind) []byte {
 	return nil
 }
 
+// Lists reports whether one of the fields of kind k, whose values are lists,
+// has the element, which is in lower case. Case does not matter in them.
+func (h *Head) Lists(k FieldKind, element string) bool {
+	if h.at[k] == 0 {
+		return false
+	}
+	for i := range h.Fields {
+		if h.Fields[i].Kind == k && lists(h.Fields[i].Value, element) {
+			return true
+		}
+	}
+	return false
+}
+
 // Hop reports whether field i concerns this connection only and not the
 // message (RFC 9110, 7.6.1), by its kind or because Connection lists it. TE is
 // not among them: gRPC servers ask for `te: trailers`.
@@ -63,19 +78,30 @@ func (h *Head) Hop(i int) bool {
 		return false
 	}
 	for j := range h.Fields {
-		if h.Fields[j].Kind == Connection && lists(h.Fields[j].Value, f.Name) {
+		if h.Fields[j].Kind == Connection && listsName(h.Fields[j].Value, f.Name) {
 			return true
 		}
 	}
 	return false
 }
 
-// lists reports whether the comma-separated list value has the element name.
-func lists(value, name []byte) bool {
+// lists reports whether the comma-separated list value has the element, which
+// is in lower case.
+func lists(value []byte, element string) bool {
 	for len(value) > 0 {
-		var element []byte
-		element, value = cutElement(value)
-		if sameFold(element, name) {
+		var e []byte
+		if e, value = cutElement(value); equalFold(e, element) {
+			return true
+		}
+	}
+	return false
+}
+
+// listsName is lists for a name in any case.
+func listsName(value, name []byte) bool {
+	for len(value) > 0 {
+		var e []byte
+		if e, value = cutElement(value); sameFold(e, name) {
 			return true
 		}
 	}
@@ -94,13 +120,22 @@ func (h *Head) resumes(b []byte) bool {
 	return h.base != nil && len(b) >= h.seen && &b[0] == h.base
 }
 
-// again makes h ready for another head, in b.
-func (h *Head) again(b []byte, response bool) {
-	fields := h.Fields[:0]
-	if cap(fields) == 0 {
-		fields = make([]Field, 0, 16)
+// begin makes h, which is zero but for Fields, ready for a head in b.
+func (h *Head) begin(b []byte, response bool) {
+	if cap(h.Fields) == 0 {
+		h.Fields = make([]Field, 0, 16)
 	}
-	*h = Head{Fields: fields, Framing: Framing{Length: -1, response: response}, base: &b[0], response: response}
+	h.base, h.response = &b[0], response
+	h.Framing = Framing{Length: -1, response: response}
+}
+
+// emptied is Fields without what it points to, for another time.
+func (h *Head) emptied() []Field {
+	if cap(h.Fields) > 32 {
+		return nil
+	}
+	clear(h.Fields[:cap(h.Fields)])
+	return h.Fields[:0]
 }
 
 // refuse ends the parse: the next one starts anew.

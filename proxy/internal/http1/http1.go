@@ -84,10 +84,11 @@ const (
 	reasonHeadTooLarge     = "head_too_large"        // 431
 	reasonLineTooLong      = "line_too_long"         // 414
 	reasonTooManyFields    = "too_many_fields"       // 431
+	reasonTooManyOptions   = "too_many_options"      // 431: elements of Connection
 	reasonEmptyLines       = "empty_lines"           // too many before the request line
 	reasonRequestLine      = "bad_request_line"      // not three words parted by single spaces, the last a version
 	reasonStatusLine       = "bad_status_line"       //
-	reasonMethod           = "bad_method"            // not a token, or PRI
+	reasonMethod           = "bad_method"            // not a token, PRI, or HEAD or CONNECT in other case
 	reasonTarget           = "bad_target"            // a form that the method does not take, or a byte that no URI has
 	reasonVersion          = "bad_version"           // 505: HTTP, but neither 1.0 nor 1.1
 	reasonBareLF           = "bare_lf"               //
@@ -119,7 +120,7 @@ func requestStatus(reason string) int {
 	switch reason {
 	case reasonLineTooLong:
 		return http.StatusRequestURITooLong
-	case reasonHeadTooLarge, reasonTooManyFields:
+	case reasonHeadTooLarge, reasonTooManyFields, reasonTooManyOptions:
 		return http.StatusRequestHeaderFieldsTooLarge
 	case reasonCoding:
 		return http.StatusNotImplemented

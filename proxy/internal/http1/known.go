@@ -102,15 +102,22 @@ func (h *Head) know(f *Field) (reason string) {
 			return reasonCoding
 		}
 	case Connection:
-		h.knowConnection(f.Value)
+		return h.knowConnection(f.Value)
 	case TE:
-		h.AcceptsTrailers = h.AcceptsTrailers || lists(f.Value, []byte("trailers"))
+		h.AcceptsTrailers = h.AcceptsTrailers || lists(f.Value, "trailers")
 	}
 	return ""
 }
 
-func (h *Head) knowConnection(value []byte) {
+// maxOptions is how many elements all Connection fields may have. Hop goes
+// through them for each field.
+const maxOptions = 64
+
+func (h *Head) knowConnection(value []byte) (reason string) {
 	for len(value) > 0 {
+		if h.options++; h.options > maxOptions {
+			return reasonTooManyOptions
+		}
 		var element []byte
 		element, value = cutElement(value)
 		switch {
@@ -126,6 +133,7 @@ func (h *Head) knowConnection(value []byte) {
 			h.Listed = true
 		}
 	}
+	return ""
 }
 
 // parseLength reads a Content-Length: digits, nothing else (RFC 9110, 8.6).

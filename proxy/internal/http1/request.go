@@ -20,10 +20,10 @@ type Request struct {
 	ExpectContinue bool // and the sender may wait for a 100; never in HTTP/1.0 (RFC 9110, 10.1.1)
 }
 
-// Reset forgets everything, a head that is not whole included. Call it before
-// r is used for another connection.
+// Reset forgets everything, a head that is not whole included, and lets go of
+// the buffer. Call it before r is used for another connection.
 func (r *Request) Reset() {
-	*r = Request{Head: Head{Fields: r.Fields[:0]}}
+	*r = Request{Head: Head{Fields: r.emptied()}}
 }
 
 // Parse reads the head that b begins with, and returns the number of its bytes.
@@ -39,8 +39,8 @@ func (r *Request) Parse(b []byte, limits Limits) (n int, err error) {
 	}
 	limits = limits.withDefaults()
 	if !r.resumes(b) {
-		r.again(b, false)
-		*r = Request{Head: r.Head}
+		*r = Request{Head: Head{Fields: r.Fields[:0]}}
+		r.begin(b, false)
 	}
 	if r.Line == nil {
 		if ok, err := r.skipEmptyLines(b); !ok {
@@ -89,7 +89,7 @@ func (r *Request) parseLine() (reason string, at int) {
 		return reasonRequestLine, m
 	case m == 0 || line[m] != ' ':
 		return reasonOf(line[m], reasonMethod), m
-	case string(line[:m]) == "PRI": // the preface of HTTP/2 is not a request (RFC 9113, 3.4)
+	case !validMethod(line[:m]):
 		return reasonMethod, 0
 	}
 	t := m + 1 + run(line[m+1:], targetByte)
@@ -113,6 +113,21 @@ func (r *Request) parseLine() (reason string, at int) {
 		return reasonTarget, m + 1
 	}
 	return "", 0
+}
+
+// validMethod judges a token. The preface of HTTP/2 is not a request (RFC 9113,
+// 3.4). HEAD and CONNECT change how the answer is framed, and methods are
+// case-sensitive to some servers only.
+func validMethod(m []byte) bool {
+	switch len(m) {
+	case len("PRI"):
+		return string(m) != "PRI"
+	case len("HEAD"):
+		return string(m) == "HEAD" || !equalFold(m, "head")
+	case len("CONNECT"):
+		return string(m) == "CONNECT" || !equalFold(m, "connect")
+	}
+	return true
 }
 
 // badVersion parts a version that is not spoken here from what is none.

@@ -170,6 +170,9 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		"CR behind the version":        {line("GET / HTTP/1.1\r"), 400, "bare_cr"},
 		"space before the method":      {line(" GET / HTTP/1.1"), 400, "bad_method"},
 		"method that is no token":      {line("G(T / HTTP/1.1"), 400, "bad_method"},
+		"HEAD in lower case":           {line("head / HTTP/1.1"), 400, "bad_method"},
+		"CONNECT in other case":        {line("Connect / HTTP/1.1"), 400, "bad_method"},
+		"hundred connection options":   {with("Connection: " + strings.Repeat("a,", 40) + "\nConnection: " + strings.Repeat(",", 40)), 431, "too_many_options"},
 		"HTTP/2 preface":               {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "bad_method"},
 		"PRI in 1.1":                   {line("PRI * HTTP/1.1"), 400, "bad_method"},
 		"HTTP/0.9":                     {line("GET /"), 400, "bad_request_line"},
@@ -292,6 +295,24 @@ func TestParsesFollowOneAnother(t *testing.T) {
 	}
 }
 
+func TestResetLetsGoOfTheBuffer(t *testing.T) {
+	in := []byte(typicalRequest)
+	var r Request
+	if _, err := r.Parse(in[:len(in)-1], Limits{}); err != nil {
+		t.Fatal(err)
+	}
+	r.Reset()
+	for _, f := range r.Fields[:cap(r.Fields)] {
+		if f.Line != nil {
+			t.Fatalf("kept %q", f.Line)
+		}
+	}
+	copy(in, "POST")
+	if n, err := r.Parse(in, Limits{}); n != 0 || err == nil {
+		t.Errorf("another head at the same place: got %d, %v, %q, want an error", n, err, r.Method)
+	}
+}
+
 func TestFieldsOfThisHop(t *testing.T) {
 	r := parseRequest(t, crlf("GET / HTTP/1.1\nHost: h\nConnection: close, X-Own\nConnection: TE\nx-own: 1\nTE: trailers\nX-Other: 2\nKeep-Alive: timeout=5"))
 	want := map[string]bool{"Connection": true, "x-own": true, "Keep-Alive": true}
@@ -302,6 +323,9 @@ func TestFieldsOfThisHop(t *testing.T) {
 	}
 	if !r.AcceptsTrailers {
 		t.Error("TE: trailers was not seen")
+	}
+	if !r.Lists(Connection, "te") || !r.Lists(Connection, "x-own") || r.Lists(Connection, "x") || r.Lists(UpgradeField, "h2c") {
+		t.Error("lists are read otherwise")
 	}
 }
 

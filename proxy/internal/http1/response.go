@@ -7,10 +7,10 @@ type Response struct {
 	Reason []byte // may be empty
 }
 
-// Reset forgets everything, a head that is not whole included. Call it before
-// r is used for another connection.
+// Reset forgets everything, a head that is not whole included, and lets go of
+// the buffer. Call it before r is used for another connection.
 func (r *Response) Reset() {
-	*r = Response{Head: Head{Fields: r.Fields[:0]}}
+	*r = Response{Head: Head{Fields: r.emptied()}}
 }
 
 // Parse reads the head that b begins with, as an answer to a request of the
@@ -23,10 +23,13 @@ func (r *Response) Parse(b []byte, limits Limits, method string) (n int, err err
 	}
 	limits = limits.withDefaults()
 	if !r.resumes(b) {
-		r.again(b, true)
-		r.Status, r.Reason = 0, nil
+		*r = Response{Head: Head{Fields: r.Fields[:0]}}
+		r.begin(b, true)
 	}
 	if r.Line == nil {
+		if want := "HTTP/"; string(b[:min(len(b), len(want))]) != want[:min(len(b), len(want))] {
+			return 0, r.refuse(reasonStatusLine, 0) // at once: a line end may never come
+		}
 		if ok, err := r.readStartLine(b, &limits); !ok {
 			return 0, err
 		}
