@@ -80,6 +80,16 @@ func TestWhatMayBeWritten(t *testing.T) {
 			t.Errorf("value %q taken", s)
 		}
 	}
+	for _, s := range []string{"GET", "HEAD", "get", "X-1"} {
+		if !ValidMethod(s) {
+			t.Errorf("method %q refused", s)
+		}
+	}
+	for _, s := range []string{"", "PRI", "Head", "connect", "G T"} {
+		if ValidMethod(s) {
+			t.Errorf("method %q taken", s)
+		}
+	}
 	for target, method := range map[string]string{"/a?b": "GET", "*": "OPTIONS", "h:1": "CONNECT", "http://h": "GET"} {
 		if !ValidTarget(method, target) {
 			t.Errorf("target %q refused", target)

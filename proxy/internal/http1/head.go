@@ -26,7 +26,7 @@ type Head struct {
 	Listed bool
 	// AcceptsTrailers: TE lists trailers.
 	AcceptsTrailers bool
-	// At has the index in Fields of the last field of each kind, plus one.
+	// at has the index in Fields of the last field of each kind, plus one.
 	at [kinds]uint16
 
 	hasClose, hasKeepAlive, listsUpgrade bool
@@ -67,8 +67,9 @@ func (h *Head) Lists(k FieldKind, element string) bool {
 }
 
 // Hop reports whether field i concerns this connection only and not the
-// message (RFC 9110, 7.6.1), by its kind or because Connection lists it. TE is
-// not among them: gRPC servers ask for `te: trailers`.
+// message (RFC 9110, 7.6.1), by its kind or because Connection lists it.
+// Content-Length counts as framing, which is the connection's. TE does not:
+// gRPC servers ask for `te: trailers`.
 func (h *Head) Hop(i int) bool {
 	f := &h.Fields[i]
 	if f.Kind.hop() {

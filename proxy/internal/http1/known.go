@@ -79,7 +79,7 @@ func kindIf(name []byte, lower string, k FieldKind) FieldKind {
 // returns why f is refused, or "".
 func (h *Head) know(f *Field) (reason string) {
 	again := h.at[f.Kind] != 0
-	h.at[f.Kind] = uint16(min(len(h.Fields), math.MaxUint16)) //nolint:gosec // bounded
+	h.at[f.Kind] = uint16(min(len(h.Fields), math.MaxUint16))
 	switch f.Kind {
 	case Host:
 		if again {
@@ -148,7 +148,7 @@ func parseLength(v []byte) (int64, bool) {
 		}
 		n = n*10 + uint64(c-'0')
 	}
-	return int64(n), n <= math.MaxInt64 //nolint:gosec // checked beside it
+	return int64(n), n <= math.MaxInt64
 }
 
 // settle does what request and response have in common once all fields are

@@ -115,6 +115,9 @@ func (r *Request) parseLine() (reason string, at int) {
 	return "", 0
 }
 
+// ValidMethod reports whether a request can have this method.
+func ValidMethod(s string) bool { return ValidName(s) && validMethod([]byte(s)) }
+
 // validMethod judges a token. The preface of HTTP/2 is not a request (RFC 9113,
 // 3.4). HEAD and CONNECT change how the answer is framed, and methods are
 // case-sensitive to some servers only.

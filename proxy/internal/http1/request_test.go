@@ -254,6 +254,14 @@ func TestLimitsHoldToTheByte(t *testing.T) {
 	}
 }
 
+func TestHeadLimitHoldsWithinTheRequestLine(t *testing.T) {
+	var r Request
+	for _, in := range []string{"GET /aaaaaaaa", crlf("GET /aaaaaaaa HTTP/1.1\nHost: h")} {
+		_, err := r.Parse([]byte(in), Limits{Head: 10})
+		wantError(t, err, 431, "head_too_large")
+	}
+}
+
 func TestEndlessLineIsRefusedBeforeItEnds(t *testing.T) {
 	var r Request
 	_, err := r.Parse([]byte("GET /"+strings.Repeat("a", 8<<10)), Limits{})
