@@ -1,0 +1,166 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluice-proxy/sluice/test/bench/internal/traffic"
+)
+
+// benchCase is one line of the table: a load, and the proxies that take it.
+type benchCase struct {
+	ID    string
+	Title string
+	Spec  traffic.Spec
+	Of    figure
+	// Proxies are names of kinds, in the order of the table.
+	Proxies []string
+	Gates   []gate
+	// Fresh proxies are started for each run, for cases in which what was
+	// before would show.
+	Fresh bool
+	Most  int // rounds at most; 0: no limit
+}
+
+// figure is what a case compares.
+type figure struct {
+	Unit   string
+	Digits int
+	Of     func(traffic.Result) float64
+}
+
+func perUnit(unit string, scale float64, digits int) figure {
+	return figure{unit, digits, func(r traffic.Result) float64 { return float64(r.CPU.Nanoseconds()) / 1e3 / r.Count * scale }}
+}
+
+// The figures. CPU time is the proxy's, user and system.
+func perRequest() figure { return perUnit("µs/request", 1, 1) }
+func perMessage() figure { return perUnit("µs/message", 1, 2) }
+func perGiB() figure     { return perUnit("s/GiB", 1024/1e6, 3) }
+func resident() figure {
+	return figure{"MiB", 1, func(r traffic.Result) float64 { return float64(r.RSS) / (1 << 20) }}
+}
+
+// gate bounds a figure of a case.
+type gate struct {
+	Name string  // whose figure; empty: sluice
+	Peer string  // whom it is compared with; empty: nobody, Must and Aim are absolute
+	Plus bool    // Must and Aim are what may be added to the peer's figure, not factors
+	Must float64 // the gate
+	Aim  float64
+}
+
+// The kinds of proxies; see targets.go for each.
+const (
+	sluice       = "sluice"
+	sluiceRules  = "sluice+rules"
+	sluiceNoTap  = "sluice-notap"
+	sluiceTapped = "sluice+tapped"
+	nginx        = "nginx"
+	haproxy      = "haproxy"
+	reverseProxy = "reverseproxy"
+	direct       = "direct"
+	redirected   = "redirect"
+)
+
+// allCases are those of an ordinary run. As many connections idle as the limit
+// of open files allows each process.
+func allCases(files int) []benchCase {
+	idle := min(10_000, (files-512)/2)
+	everybody := []string{sluice, nginx, haproxy, reverseProxy}
+	withRules := []string{sluice, sluiceRules, nginx, haproxy, reverseProxy}
+	get := traffic.Spec{Kind: traffic.Get, Conns: 64}
+	unary := traffic.Spec{Kind: traffic.Unary, Conns: 8, Streams: 8}
+	return []benchCase{
+		{
+			ID: "1", Title: "HTTP/1.1 GET 100 B, 64 connections", Spec: get, Of: perRequest(), Proxies: withRules,
+			Gates: []gate{{Peer: nginx, Must: 1.25, Aim: 1.0}, {Name: sluiceRules, Peer: nginx, Must: 1.25, Aim: 1.0}},
+		}, {
+			ID: "2", Title: "HTTP/1.1 POST 16 KiB, 64 connections", Spec: traffic.Spec{Kind: traffic.Post, Conns: 64}, Of: perRequest(),
+			Proxies: withRules, Gates: []gate{{Peer: nginx, Must: 1.25, Aim: 1.0}, {Name: sluiceRules, Peer: nginx, Must: 1.25, Aim: 1.0}},
+		}, {
+			ID: "3", Title: "HTTP/1.1 GET 1 MiB, 8 connections", Spec: traffic.Spec{Kind: traffic.Download, Conns: 8}, Of: perUnit("µs/request", 1, 0),
+			Proxies: everybody, Gates: []gate{{Peer: haproxy, Must: 1.3, Aim: 1.1}},
+		}, {
+			ID: "4", Title: "raw TCP, 4 connections", Spec: traffic.Spec{Kind: traffic.Raw, Conns: 4}, Of: perGiB(),
+			Proxies: []string{sluice, nginx, haproxy}, Gates: []gate{{Peer: haproxy, Must: 1.15, Aim: 1.0}},
+		}, {
+			ID: "5", Title: "gRPC unary, saturated, 8 connections × 8 streams", Spec: unary, Of: perRequest(), Proxies: withRules,
+			Gates: []gate{{Peer: haproxy, Must: 0.7, Aim: 0.5}, {Name: sluiceRules, Peer: haproxy, Must: 0.7, Aim: 0.5}},
+		}, {
+			ID: "6", Title: "gRPC unary, 4,000 a second, 8 connections", Spec: traffic.Spec{Kind: traffic.Unary, Conns: 8, Rate: 4000}, Of: perRequest(),
+			Proxies: everybody, Gates: []gate{{Peer: haproxy, Must: 1.15, Aim: 1.0}},
+		}, {
+			ID: "7", Title: "gRPC bidi, 8 connections × 8 streams × 16 messages in flight",
+			Spec: traffic.Spec{Kind: traffic.Bidi, Conns: 8, Streams: 8, InFlight: 16}, Of: perMessage(), Proxies: withRules,
+			Gates: []gate{{Peer: haproxy, Must: 1.3, Aim: 1.05}, {Name: sluiceRules, Peer: haproxy, Must: 1.3, Aim: 1.05}},
+		}, {
+			ID: "13a", Title: "resident memory, 64 busy HTTP/1.1 connections", Spec: get, Of: resident(), Proxies: everybody,
+			Gates: []gate{{Must: 40, Aim: 25}}, Fresh: true, Most: 3,
+		}, {
+			ID: "13b", Title: "resident memory, 64 busy gRPC streams on 8 connections", Spec: unary, Of: resident(), Proxies: everybody,
+			Gates: []gate{{Must: 40, Aim: 25}}, Fresh: true, Most: 3,
+		}, {
+			ID: "13c", Title: fmt.Sprintf("resident memory, %d idle HTTP/1.1 connections", idle), Spec: traffic.Spec{Kind: traffic.Idle, Conns: idle}, Of: resident(),
+			Proxies: everybody, Fresh: true, Most: 1,
+		}, {
+			ID: "15a", Title: "the tap, HTTP/1.1 GET 100 B, 64 connections", Spec: get, Of: perRequest(), Proxies: []string{sluiceTapped, sluice, sluiceNoTap},
+			Gates: []gate{{Name: sluiceTapped, Peer: sluice, Plus: true, Must: 0.5, Aim: 0.2}, {Peer: sluiceNoTap, Plus: true, Must: 0.5, Aim: 0.2}},
+		}, {
+			ID: "15b", Title: "the tap, gRPC unary, saturated", Spec: unary, Of: perRequest(), Proxies: []string{sluiceTapped, sluice, sluiceNoTap},
+			Gates: []gate{{Name: sluiceTapped, Peer: sluice, Plus: true, Must: 0.5, Aim: 0.2}, {Peer: sluiceNoTap, Plus: true, Must: 0.5, Aim: 0.2}},
+		},
+	}
+}
+
+// redirectCases compare a real REDIRECT with a listener of Sluice's own, in
+// namespaces that are otherwise the same.
+func redirectCases() []benchCase {
+	ways := []string{redirected, direct}
+	return []benchCase{
+		{ID: "R1", Title: "REDIRECT, HTTP/1.1 GET 100 B, 64 connections", Spec: traffic.Spec{Kind: traffic.Get, Conns: 64}, Of: perRequest(), Proxies: ways},
+		{ID: "R5", Title: "REDIRECT, gRPC unary, saturated", Spec: traffic.Spec{Kind: traffic.Unary, Conns: 8, Streams: 8}, Of: perRequest(), Proxies: ways},
+	}
+}
+
+// choose keeps the cases that the list names, by ID or by the number that it
+// begins with; an empty list keeps all.
+func choose(cases []benchCase, list string) ([]benchCase, error) {
+	if list == "" {
+		return cases, nil
+	}
+	var chosen []benchCase
+	for name := range strings.SplitSeq(list, ",") {
+		found := false
+		for _, c := range cases {
+			if c.ID == name || strings.TrimRight(c.ID, "abcd") == name {
+				chosen, found = append(chosen, c), true
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("-case: there is no case %q", name)
+		}
+	}
+	return chosen, nil
+}
+
+// only leaves the proxies of c that list names; an empty list leaves all.
+func (c benchCase) only(list string) benchCase {
+	if list != "" {
+		names := strings.Split(list, ",")
+		c.Proxies = slices.DeleteFunc(slices.Clone(c.Proxies), func(name string) bool { return !slices.Contains(names, name) })
+	}
+	return c
+}
+
+// timed is c with the durations of its runs. Connections that idle do it long
+// enough for a collector and its scavenger to have come by.
+func (c benchCase) timed(warm, length time.Duration) benchCase {
+	c.Spec.Warm, c.Spec.For = warm, length
+	if c.Spec.Kind == traffic.Idle {
+		c.Spec.For = max(3*time.Second, length)
+	}
+	return c
+}

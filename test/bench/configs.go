@@ -1,0 +1,44 @@
+package main
+
+import (
+	"bytes"
+	"embed"
+	"text/template"
+)
+
+// The peers' configurations are the defaults, but for what the comments in
+// them say.
+//
+//go:embed nginx.conf.tmpl haproxy.cfg.tmpl sluice.yaml.tmpl
+var configs embed.FS
+
+// settings fill a configuration's template.
+type settings struct {
+	Dir   string
+	Conns int // of callers, at most
+
+	HTTP1, GRPC, Raw                         string // addresses to listen on
+	HTTP1Upstream, GRPCUpstream, RawUpstream string
+
+	StreamModule string // of nginx; empty: built in
+	HTTP2On      bool   // nginx 1.25.1 and later have http2 as a directive
+
+	Health  string // of Sluice
+	NoTap   bool
+	Inbound bool // Sluice is at the end of a redirect
+}
+
+// Descriptors are as many as the connections of callers and those to the
+// upstream need.
+func (s settings) Descriptors() int { return 2*s.Conns + 64 }
+
+// render is a template with s.
+func (s settings) render(name string) ([]byte, error) {
+	t, err := template.ParseFS(configs, name)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	err = t.Execute(&b, s)
+	return b.Bytes(), err
+}

@@ -1,0 +1,151 @@
+package traffic
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// HTTP/2 frame types and flags (RFC 9113, 6).
+const (
+	frameData         = 0x0
+	frameHeaders      = 0x1
+	framePriority     = 0x2
+	frameReset        = 0x3
+	frameSettings     = 0x4
+	framePing         = 0x6
+	frameGoAway       = 0x7
+	frameWindowUpdate = 0x8
+
+	flagEndStream  = 0x1
+	flagAck        = 0x1
+	flagEndHeaders = 0x4
+	flagPadded     = 0x8
+	flagPriority   = 0x20
+)
+
+const (
+	preface       = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+	frameHead     = 9
+	defaultWindow = 65535
+	ourWindow     = 1 << 20 // of a connection; streams have the default
+)
+
+// frame is one frame. Its payload is without padding and priority.
+type frame struct {
+	kind, flags byte
+	stream      uint32
+	payload     []byte
+	flow        int // what it takes of the windows: of DATA the whole payload
+}
+
+// parseFrame reads the frame that b begins with; size 0 is a frame that has
+// not all come.
+func parseFrame(b []byte) (f frame, size int, err error) {
+	if len(b) < frameHead {
+		return f, 0, nil
+	}
+	length := int(b[0])<<16 | int(b[1])<<8 | int(b[2])
+	if length > 16384 {
+		return f, 0, fmt.Errorf("a frame of %d B, over what was allowed", length)
+	}
+	if len(b) < frameHead+length {
+		return f, 0, nil
+	}
+	f = frame{kind: b[3], flags: b[4], stream: binary.BigEndian.Uint32(b[5:]) & (1<<31 - 1), payload: b[frameHead : frameHead+length], flow: length}
+	if f.kind != frameData && f.kind != frameHeaders {
+		return f, frameHead + length, nil
+	}
+	var pad int
+	if f.flags&flagPadded != 0 {
+		if len(f.payload) == 0 {
+			return f, 0, errors.New("padding without its length")
+		}
+		pad, f.payload = int(f.payload[0]), f.payload[1:]
+	}
+	if f.kind == frameHeaders && f.flags&flagPriority != 0 {
+		f.payload = f.payload[min(5, len(f.payload)):]
+	}
+	if pad > len(f.payload) {
+		return f, 0, errors.New("more padding than payload")
+	}
+	f.payload = f.payload[:len(f.payload)-pad]
+	return f, frameHead + length, nil
+}
+
+// appendFrame appends a frame of payload to b.
+func appendFrame(b []byte, kind, flags byte, stream uint32, payload []byte) []byte {
+	n := len(payload)
+	b = append(b, byte(n>>16), byte(n>>8), byte(n), kind, flags, byte(stream>>24), byte(stream>>16), byte(stream>>8), byte(stream))
+	return append(b, payload...)
+}
+
+func appendWindowUpdate(b []byte, stream uint32, n int) []byte {
+	return appendFrame(b, frameWindowUpdate, 0, stream, []byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
+}
+
+// windows are one end's view of a connection: what it may send, and what it
+// has taken and has not given credit for.
+type windows struct {
+	send    int // of the connection
+	initial int // of a new stream
+	owed    int
+}
+
+// take notes n bytes of DATA that came, and gives credit for the connection
+// when half of its window is used.
+func (w *windows) take(c *conn, n int) {
+	if w.owed += n; w.owed >= ourWindow/2 {
+		c.out = appendWindowUpdate(c.out, 0, w.owed)
+		w.owed = 0
+	}
+}
+
+// control serves the frames that are the same at both ends. Grow is called
+// with what a WINDOW_UPDATE or new settings add to one stream, or to all for
+// stream 0.
+func (w *windows) control(c *conn, f frame, grow func(stream uint32, n int)) error {
+	switch f.kind {
+	case frameSettings:
+		if f.flags&flagAck != 0 {
+			return nil
+		}
+		for p := f.payload; len(p) >= 6; p = p[6:] {
+			id, value := binary.BigEndian.Uint16(p), int(binary.BigEndian.Uint32(p[2:]))
+			switch {
+			case id == 1 && value < 4096:
+				return fmt.Errorf("a header table of %d B, which this end cannot keep to", value)
+			case id == 4:
+				change := value - w.initial
+				w.initial = value
+				grow(0, change)
+			}
+		}
+		c.out = appendFrame(c.out, frameSettings, flagAck, 0, nil)
+	case frameWindowUpdate:
+		if len(f.payload) != 4 {
+			return errors.New("a WINDOW_UPDATE that is not of 4 B")
+		}
+		n := int(binary.BigEndian.Uint32(f.payload) & (1<<31 - 1))
+		if f.stream == 0 {
+			w.send += n
+			grow(0, 0)
+			return nil
+		}
+		grow(f.stream, n)
+	case framePing:
+		if f.flags&flagAck == 0 {
+			c.out = appendFrame(c.out, framePing, flagAck, 0, f.payload)
+		}
+	case frameGoAway:
+		return fmt.Errorf("GOAWAY: %q", f.payload)
+	case frameReset:
+		return fmt.Errorf("RST_STREAM of stream %d: %x", f.stream, f.payload)
+	case framePriority:
+	default:
+		if f.kind <= 0x9 {
+			return fmt.Errorf("unexpected frame of type %d", f.kind)
+		}
+	}
+	return nil
+}

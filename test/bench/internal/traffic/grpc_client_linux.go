@@ -1,0 +1,217 @@
+package traffic
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// grpcClient keeps calls open on one connection: each with one message there
+// and back, or for Bidi with some messages always on their way.
+type grpcClient struct {
+	*caller
+	windows
+	conn    *conn
+	reader  *headReader
+	writer  *headWriter
+	calls   map[uint32]*grpcCall
+	free    []*grpcCall // whose memory serves again
+	next    uint32
+	waiting []*grpcCall // for a window
+}
+
+// grpcCall is one stream.
+type grpcCall struct {
+	id      uint32
+	began   []time.Duration // of the messages on their way, in order
+	headed  bool
+	pending int // messages that wait for a window
+	window  int // what may be sent
+	owed    int // what came, without credit given
+	got     int // of the message that is coming, with its prefix
+	whole   int // messages that came
+}
+
+func newGRPCClient(c *conn, shared *caller) *grpcClient {
+	path := unaryPath
+	if shared.spec.Kind == Bidi {
+		path = bidiPath
+	}
+	g := &grpcClient{
+		caller: shared, windows: windows{send: defaultWindow, initial: defaultWindow}, conn: c,
+		reader: newHeadReader(), writer: newHeadWriter(requestHead(path)), calls: map[uint32]*grpcCall{}, next: 1,
+	}
+	c.out = append(c.out, preface...)
+	c.out = appendFrame(c.out, frameSettings, 0, 0, []byte{0, 2, 0, 0, 0, 0}) // no push
+	c.out = appendWindowUpdate(c.out, 0, ourWindow-defaultWindow)
+	return g
+}
+
+func (g *grpcClient) bidi() bool { return g.spec.Kind == Bidi }
+
+func (g *grpcClient) begin(at time.Duration) {
+	var call *grpcCall
+	if n := len(g.free); n > 0 {
+		call, g.free = g.free[n-1], g.free[:n-1]
+	} else {
+		call = new(grpcCall)
+	}
+	*call = grpcCall{id: g.next, began: call.began[:0], window: g.initial}
+	g.next += 2
+	g.calls[call.id] = call
+	g.conn.out = appendFrame(g.conn.out, frameHeaders, flagEndHeaders, call.id, g.writer.block(0))
+	messages := 1
+	if g.bidi() {
+		messages = g.spec.InFlight
+	}
+	for range messages {
+		g.say(call, at)
+	}
+}
+
+// say sends a message on call, at once or when the windows allow it.
+func (g *grpcClient) say(call *grpcCall, at time.Duration) {
+	g.meter.inFlight++
+	call.began = append(call.began, at)
+	if call.pending++; call.pending == 1 && !g.flushCall(call) {
+		g.waiting = append(g.waiting, call)
+	}
+}
+
+// flushCall sends what waits, and reports whether that was all.
+func (g *grpcClient) flushCall(call *grpcCall) bool {
+	var flags byte
+	if !g.bidi() {
+		flags = flagEndStream
+	}
+	for ; call.pending > 0; call.pending-- {
+		if g.send < len(framed) || call.window < len(framed) {
+			return false
+		}
+		g.send -= len(framed)
+		call.window -= len(framed)
+		g.conn.out = appendFrame(g.conn.out, frameData, flags, call.id, framed)
+	}
+	return true
+}
+
+// grow gives a stream more window, or all; then those that wait look again.
+func (g *grpcClient) grow(stream uint32, n int) {
+	if stream == 0 {
+		for _, call := range g.calls {
+			call.window += n
+		}
+	} else if call := g.calls[stream]; call != nil {
+		call.window += n
+	}
+	waiting := g.waiting
+	g.waiting = g.waiting[:0]
+	for _, call := range waiting {
+		if !g.flushCall(call) {
+			g.waiting = append(g.waiting, call)
+		}
+	}
+}
+
+func (g *grpcClient) receive(b []byte) (int, error) {
+	taken := 0
+	for {
+		f, size, err := parseFrame(b[taken:])
+		if err != nil || size == 0 {
+			return taken, err
+		}
+		taken += size
+		switch f.kind {
+		case frameHeaders:
+			err = g.head(f)
+		case frameData:
+			err = g.data(f)
+		default:
+			err = g.control(g.conn, f, g.grow)
+		}
+		if err != nil {
+			return taken, err
+		}
+	}
+}
+
+func (g *grpcClient) head(f frame) error {
+	if f.flags&flagEndHeaders == 0 {
+		return errors.New("a head over several frames")
+	}
+	got, err := g.reader.read(f.payload)
+	if err != nil {
+		return fmt.Errorf("decode a head: %w", err)
+	}
+	call := g.calls[f.stream]
+	switch {
+	case call == nil:
+		return fmt.Errorf("a head on stream %d, which is not open", f.stream)
+	case got.status != "" && got.status != "200":
+		return fmt.Errorf("status %s, grpc-status %s (%s)", got.status, got.grpcStatus, got.grpcMessage)
+	case f.flags&flagEndStream == 0 && (call.headed || got.status == ""):
+		return errors.New("an answer with two heads")
+	case f.flags&flagEndStream == 0:
+		call.headed = true
+		return nil
+	case got.grpcStatus != "0":
+		return fmt.Errorf("grpc-status %q (%s)", got.grpcStatus, got.grpcMessage)
+	case call.whole != 1 || call.got != 0:
+		return fmt.Errorf("a call ended with %d messages and %d B", call.whole, call.got)
+	}
+	delete(g.calls, call.id)
+	now := g.conn.loop.now()
+	g.meter.answered(call.began[0], now)
+	g.free = append(g.free, call)
+	if g.again() {
+		g.begin(now)
+	}
+	return nil
+}
+
+func (g *grpcClient) data(f frame) error {
+	call := g.calls[f.stream]
+	if call == nil || !call.headed {
+		return fmt.Errorf("DATA on stream %d, which is not answered", f.stream)
+	}
+	g.take(g.conn, f.flow)
+	if call.owed += f.flow; call.owed >= defaultWindow/2 && f.flags&flagEndStream == 0 {
+		g.conn.out = appendWindowUpdate(g.conn.out, call.id, call.owed)
+		call.owed = 0
+	}
+	if f.flags&flagEndStream != 0 {
+		return errors.New("an answer without trailers")
+	}
+	for p := f.payload; len(p) > 0; {
+		n := min(len(framed)-call.got, len(p))
+		if !bytes.Equal(p[:n], framed[call.got:call.got+n]) {
+			return errors.New("a message is not what was sent")
+		}
+		p = p[n:]
+		if call.got += n; call.got == len(framed) {
+			call.got = 0
+			g.message(call)
+		}
+	}
+	return nil
+}
+
+// message is a whole message that came; of Bidi another one follows it.
+func (g *grpcClient) message(call *grpcCall) {
+	call.whole++
+	if !g.bidi() {
+		return
+	}
+	now := g.conn.loop.now()
+	g.meter.answered(call.began[0], now)
+	g.meter.count++ // there and back are two
+	call.began = append(call.began[:0], call.began[1:]...)
+	if g.again() {
+		g.say(call, now)
+	}
+}
+
+func (g *grpcClient) skipped(int) error { return nil }
+func (g *grpcClient) drained()          {}
+func (g *grpcClient) ended(err error)   { g.meter.fail(fmt.Errorf("connection ended: %w", err)) }

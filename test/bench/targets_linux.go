@@ -1,0 +1,247 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/sluice-proxy/sluice/test/bench/internal/traffic"
+)
+
+// target is a proxy that runs.
+type target struct {
+	*process
+	pids   []int
+	at     map[traffic.Protocol]string // where the load connects to
+	caller []string                    // what comes before the load's command, to be where callers are
+	socket string                      // of Sluice's admin
+	reader net.Conn                    // of the tap that nobody reads from
+}
+
+func (t *target) stop() {
+	if t.reader != nil {
+		t.reader.Close()
+	}
+	t.process.stop()
+}
+
+// errMissing is of a peer that is not installed.
+var errMissing = errors.New("is not installed: test/bench/peers installs it")
+
+// plan is how to start a proxy.
+type plan struct {
+	name     string
+	binary   string // of Sluice
+	upstream map[traffic.Protocol]string
+	conns    int
+	prefix   []string // before the proxy's command
+}
+
+// startTarget starts the proxy of that name and waits until it serves.
+func (l *lab) startTarget(p plan) (*target, error) {
+	dir, err := os.MkdirTemp(l.dir, p.name+"-")
+	if err != nil {
+		return nil, err
+	}
+	// nginx and the redirected Sluice give up root, and read their files as
+	// somebody else.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return nil, err
+	}
+	ports, err := freePorts("127.0.0.1", 4)
+	if err != nil {
+		return nil, err
+	}
+	s := settings{
+		Dir: dir, Conns: p.conns, HTTP1: ports[0], GRPC: ports[1], Raw: ports[2], Health: ports[3],
+		HTTP1Upstream: p.upstream[traffic.HTTP1], GRPCUpstream: p.upstream[traffic.GRPC], RawUpstream: p.upstream[traffic.RawTCP],
+	}
+	t, err := l.startAs(p, s)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", p.name, err)
+	}
+	t.at = map[traffic.Protocol]string{traffic.HTTP1: s.HTTP1, traffic.GRPC: s.GRPC, traffic.RawTCP: s.Raw}
+	if err := t.ready(p.name, s); err != nil {
+		t.stop()
+		return nil, t.failure(fmt.Errorf("start %s: %w", p.name, err))
+	}
+	return t, nil
+}
+
+func (l *lab) startAs(p plan, s settings) (*target, error) {
+	var args []string
+	switch p.name {
+	case nginx:
+		path, err := s.forNginx()
+		if err != nil {
+			return nil, err
+		}
+		if err := s.write("nginx.conf"); err != nil {
+			return nil, err
+		}
+		args = []string{path, "-p", s.Dir, "-e", s.Dir + "/error.log", "-c", s.Dir + "/nginx.conf"}
+	case haproxy:
+		path, err := look(haproxy)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.write("haproxy.cfg"); err != nil {
+			return nil, err
+		}
+		args = []string{path, "-db", "-f", s.Dir + "/haproxy.cfg"}
+	case reverseProxy:
+		args = []string{l.self, "reverseproxy", s.HTTP1, s.HTTP1Upstream, s.GRPC, s.GRPCUpstream}
+	default:
+		s.NoTap = p.name == sluiceNoTap
+		if err := s.forSluice(p.name); err != nil {
+			return nil, err
+		}
+		args = []string{p.binary, "run", "-c", s.Dir + "/sluice.yaml"}
+	}
+	process, err := start(l.command(l.cpus.proxy, p.prefix, args...), s.Dir)
+	return &target{process: process}, err
+}
+
+// write renders the template of a file into the directory.
+func (s settings) write(name string) error {
+	text, err := s.render(name + ".tmpl")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(s.Dir, name), text, 0o644)
+}
+
+// elsewhere are rules that no request of the benchmarks matches, but that
+// requests of any connection could: so Sluice has to look at each.
+const (
+	elsewhereHTTP = "match:\n  http: GET /nowhere/{id}\nresponse:\n  - jq: .found = true\n"
+	elsewhereGRPC = "match:\n  grpc: bench.Nowhere/Get\nresponse:\n  - jq: .found = true\n"
+)
+
+func (s settings) forSluice(name string) error {
+	rules := filepath.Join(s.Dir, "rules")
+	err := os.Mkdir(rules, 0o755)
+	if name == sluiceRules {
+		err = errors.Join(err,
+			os.WriteFile(filepath.Join(rules, "http.yaml"), []byte(elsewhereHTTP), 0o644),
+			os.WriteFile(filepath.Join(rules, "grpc.yaml"), []byte(elsewhereGRPC), 0o644))
+	}
+	return errors.Join(err, s.write("sluice.yaml"))
+}
+
+// forNginx settles what depends on the nginx that is there, and answers its
+// path.
+func (s *settings) forNginx() (string, error) {
+	path, err := look(nginx)
+	if err != nil {
+		return "", err
+	}
+	// Debian's stream module is a package of its own.
+	const module = "/usr/lib/nginx/modules/ngx_stream_module.so"
+	if _, err := os.Stat(module); err == nil {
+		s.StreamModule = module
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	var major, minor, patch int
+	if _, err := fmt.Sscanf(nginxVersion(path), "%d.%d.%d", &major, &minor, &patch); err != nil {
+		return "", fmt.Errorf("version of nginx: %w", err)
+	}
+	s.HTTP2On = major > 1 || minor > 25 || minor == 25 && patch >= 1
+	return path, nil
+}
+
+// look finds a peer also where an ordinary user's PATH does not lead.
+func look(name string) (string, error) {
+	for _, name := range []string{name, "/usr/sbin/" + name} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s %w", name, errMissing)
+}
+
+func nginxVersion(path string) string {
+	out, _ := exec.Command(path, "-v").CombinedOutput() // without a version the caller says so
+	_, version, _ := strings.Cut(strings.TrimSpace(string(out)), "nginx/")
+	return version
+}
+
+func haproxyVersion(path string) string {
+	out, _ := exec.Command(path, "-v").Output() // as above
+	fields := strings.Fields(string(out))
+	if len(fields) < 3 {
+		return ""
+	}
+	return fields[2]
+}
+
+// ready waits until the proxy serves and knows its processes.
+func (t *target) ready(name string, s settings) error {
+	try := func() error { return errors.Join(answers("tcp", s.HTTP1), answers("tcp", s.GRPC)) }
+	if t.isSluice(name) {
+		t.socket = filepath.Join(s.Dir, "admin.sock")
+		try = func() error { return answers("unix", t.socket) } // its listeners are there before
+	}
+	if err := t.await(try); err != nil {
+		return err
+	}
+	if name == sluiceTapped {
+		if err := t.attachTap(); err != nil {
+			return fmt.Errorf("attach to the tap: %w", err)
+		}
+	}
+	return t.await(func() (err error) {
+		if t.pids, err = t.family(); err == nil && name == nginx && len(t.pids) < 2 {
+			err = errors.New("no worker yet")
+		}
+		return err
+	})
+}
+
+func (t *target) isSluice(name string) bool {
+	return name != nginx && name != haproxy && name != reverseProxy
+}
+
+// attachTap follows the tap as `sluice tap` does, and never reads.
+func (t *target) attachTap() (err error) {
+	if t.reader, err = net.Dial("unix", t.socket); err != nil {
+		return err
+	}
+	_, err = t.reader.Write([]byte("GET /tap?follow=true HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+	if err != nil {
+		return err
+	}
+	var status [12]byte
+	if _, err := t.reader.Read(status[:]); err != nil || string(status[:]) != "HTTP/1.1 200" {
+		return fmt.Errorf("got %q: %w", status, err)
+	}
+	return nil
+}
+
+// profile fetches a CPU profile of so many seconds, and writes it to path.
+func (t *target) profile(seconds int, path string) error {
+	transport := &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", t.socket) }}
+	defer transport.CloseIdleConnections()
+	resp, err := (&http.Client{Transport: transport}).Get("http://localhost/debug/pprof/profile?seconds=" + strconv.Itoa(seconds))
+	if err != nil {
+		return fmt.Errorf("fetch a profile: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("fetch a profile: %s", resp.Status)
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	_, err = file.ReadFrom(resp.Body)
+	return errors.Join(err, file.Close())
+}
