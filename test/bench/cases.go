@@ -68,7 +68,7 @@ const (
 // allCases are those of an ordinary run. As many connections idle as the limit
 // of open files allows each process.
 func allCases(files int) []benchCase {
-	idle := min(10_000, (files-512)/2)
+	idle := min(10_000, (files-1200)/200*100)
 	everybody := []string{sluice, nginx, haproxy, reverseProxy}
 	withRules := []string{sluice, sluiceRules, nginx, haproxy, reverseProxy}
 	get := traffic.Spec{Kind: traffic.Get, Conns: 64}

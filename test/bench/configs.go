@@ -16,6 +16,7 @@ var configs embed.FS
 type settings struct {
 	Dir   string
 	Conns int // of callers, at most
+	Most  int // as many callers as the limit of open files allows
 
 	HTTP1, GRPC, Raw                         string // addresses to listen on
 	HTTP1Upstream, GRPCUpstream, RawUpstream string

@@ -43,6 +43,7 @@ type options struct {
 	redirect bool
 	strict   bool
 	out      string
+	keep     bool
 	sluice   string
 	profiles string
 	also     binaries
@@ -59,6 +60,7 @@ func parse() options {
 	flag.BoolVar(&o.redirect, "redirect", false, "also R1 and R5, through a real REDIRECT in network namespaces; needs root")
 	flag.BoolVar(&o.strict, "strict", false, "fail if a gate does not hold")
 	flag.StringVar(&o.out, "o", "", "also write the tables between the marks of this file")
+	flag.BoolVar(&o.keep, "keep", false, "keep the logs and configurations of all processes")
 	flag.StringVar(&o.sluice, "sluice", "", "the binary; default: built from this tree")
 	flag.StringVar(&o.profiles, "profile", "", "a directory for CPU profiles of Sluice, one of each case")
 	flag.Var(o.also, "also", "NAME=PATH of a further sluice binary to compare; repeatable")
@@ -95,8 +97,12 @@ func bench() error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	l, err := newLab(ctx, dir, o)
+	if o.keep {
+		fmt.Fprintln(os.Stderr, "logs and configurations:", dir)
+	} else {
+		defer os.RemoveAll(dir)
+	}
+	l, err := newLab(ctx, dir, files, o)
 	if err != nil {
 		return err
 	}
@@ -133,7 +139,7 @@ func bench() error {
 
 // newLab prepares what all processes need: this program and Sluice, in a
 // directory that every user can read.
-func newLab(ctx context.Context, dir string, o options) (*lab, error) {
+func newLab(ctx context.Context, dir string, files int, o options) (*lab, error) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -141,7 +147,7 @@ func newLab(ctx context.Context, dir string, o options) (*lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lab{dir: dir, self: self, sluice: o.sluice, cpus: o.cpus}
+	l := &lab{dir: dir, self: self, sluice: o.sluice, files: files, cpus: o.cpus}
 	if o.sluice != "" {
 		binary, err := os.ReadFile(o.sluice)
 		if err != nil {

@@ -29,6 +29,7 @@ type lab struct {
 	dir    string // of everything that the run writes; 0755
 	self   string // this program
 	sluice string // the binary
+	files  int    // that a process may have open
 	cpus   cpus
 }
 

@@ -60,7 +60,7 @@ func (l *lab) startTarget(p plan) (*target, error) {
 		return nil, err
 	}
 	s := settings{
-		Dir: dir, Conns: p.conns, HTTP1: ports[0], GRPC: ports[1], Raw: ports[2], Health: ports[3],
+		Dir: dir, Conns: p.conns, Most: (l.files - 1024) / 2, HTTP1: ports[0], GRPC: ports[1], Raw: ports[2], Health: ports[3],
 		HTTP1Upstream: p.upstream[traffic.HTTP1], GRPCUpstream: p.upstream[traffic.GRPC], RawUpstream: p.upstream[traffic.RawTCP],
 	}
 	t, err := l.startAs(p, s)

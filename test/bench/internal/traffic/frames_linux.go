@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"golang.org/x/net/http2/hpack"
 )
 
 // HTTP/2 frame types and flags (RFC 9113, 6).
@@ -84,27 +86,32 @@ func appendWindowUpdate(b []byte, stream uint32, n int) []byte {
 	return appendFrame(b, frameWindowUpdate, 0, stream, []byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
 }
 
-// windows are one end's view of a connection: what it may send, and what it
-// has taken and has not given credit for.
-type windows struct {
-	send    int // of the connection
-	initial int // of a new stream
-	owed    int
+// link is one end of a connection, as both ends have it.
+type link struct {
+	reader  *headReader
+	writer  *headWriter
+	send    int // may be sent on the connection
+	initial int // may be sent on a new stream
+	owed    int // was taken, without credit given for it
+}
+
+func newLink(heads ...[]hpack.HeaderField) link {
+	return link{reader: newHeadReader(), writer: newHeadWriter(heads...), send: defaultWindow, initial: defaultWindow}
 }
 
 // take notes n bytes of DATA that came, and gives credit for the connection
 // when half of its window is used.
-func (w *windows) take(c *conn, n int) {
-	if w.owed += n; w.owed >= ourWindow/2 {
-		c.out = appendWindowUpdate(c.out, 0, w.owed)
-		w.owed = 0
+func (l *link) take(c *conn, n int) {
+	if l.owed += n; l.owed >= ourWindow/2 {
+		c.out = appendWindowUpdate(c.out, 0, l.owed)
+		l.owed = 0
 	}
 }
 
 // control serves the frames that are the same at both ends. Grow is called
 // with what a WINDOW_UPDATE or new settings add to one stream, or to all for
 // stream 0.
-func (w *windows) control(c *conn, f frame, grow func(stream uint32, n int)) error {
+func (l *link) control(c *conn, f frame, grow func(stream uint32, n int)) error {
 	switch f.kind {
 	case frameSettings:
 		if f.flags&flagAck != 0 {
@@ -113,11 +120,11 @@ func (w *windows) control(c *conn, f frame, grow func(stream uint32, n int)) err
 		for p := f.payload; len(p) >= 6; p = p[6:] {
 			id, value := binary.BigEndian.Uint16(p), int(binary.BigEndian.Uint32(p[2:]))
 			switch {
-			case id == 1 && value < 4096:
-				return fmt.Errorf("a header table of %d B, which this end cannot keep to", value)
+			case id == 1:
+				l.writer.limit(value)
 			case id == 4:
-				change := value - w.initial
-				w.initial = value
+				change := value - l.initial
+				l.initial = value
 				grow(0, change)
 			}
 		}
@@ -128,7 +135,7 @@ func (w *windows) control(c *conn, f frame, grow func(stream uint32, n int)) err
 		}
 		n := int(binary.BigEndian.Uint32(f.payload) & (1<<31 - 1))
 		if f.stream == 0 {
-			w.send += n
+			l.send += n
 			grow(0, 0)
 			return nil
 		}

@@ -11,10 +11,8 @@ import (
 // and back, or for Bidi with some messages always on their way.
 type grpcClient struct {
 	*caller
-	windows
+	link
 	conn    *conn
-	reader  *headReader
-	writer  *headWriter
 	calls   map[uint32]*grpcCall
 	free    []*grpcCall // whose memory serves again
 	next    uint32
@@ -39,8 +37,7 @@ func newGRPCClient(c *conn, shared *caller) *grpcClient {
 		path = bidiPath
 	}
 	g := &grpcClient{
-		caller: shared, windows: windows{send: defaultWindow, initial: defaultWindow}, conn: c,
-		reader: newHeadReader(), writer: newHeadWriter(requestHead(path)), calls: map[uint32]*grpcCall{}, next: 1,
+		caller: shared, link: newLink(requestHead(path)), conn: c, calls: map[uint32]*grpcCall{}, next: 1,
 	}
 	c.out = append(c.out, preface...)
 	c.out = appendFrame(c.out, frameSettings, 0, 0, []byte{0, 2, 0, 0, 0, 0}) // no push

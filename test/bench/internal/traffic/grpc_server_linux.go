@@ -8,11 +8,9 @@ import (
 
 // grpcServer answers unary calls with their own message and echoes the others'.
 type grpcServer struct {
-	windows
+	link
 	conn    *conn
 	greeted bool
-	reader  *headReader
-	writer  *headWriter
 	streams map[uint32]*grpcStream
 	free    []*grpcStream
 	waiting []*grpcStream // for a window
@@ -35,10 +33,7 @@ type grpcStream struct {
 }
 
 func newGRPCServer(c *conn) *grpcServer {
-	s := &grpcServer{
-		windows: windows{send: defaultWindow, initial: defaultWindow}, conn: c, reader: newHeadReader(),
-		writer: newHeadWriter(answerHead(), answerTrailers()), streams: map[uint32]*grpcStream{},
-	}
+	s := &grpcServer{link: newLink(answerHead(), answerTrailers()), conn: c, streams: map[uint32]*grpcStream{}}
 	c.out = appendFrame(c.out, frameSettings, 0, 0, nil)
 	c.out = appendWindowUpdate(c.out, 0, ourWindow-defaultWindow)
 	return s

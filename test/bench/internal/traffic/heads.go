@@ -128,6 +128,13 @@ func newHeadWriter(heads ...[]hpack.HeaderField) *headWriter {
 	return w
 }
 
+// limit keeps the dynamic table below what the other end allows.
+func (w *headWriter) limit(size int) {
+	w.encoder.SetMaxDynamicTableSizeLimit(uint32(min(size, 4096)))
+	clear(w.blocks)
+	clear(w.sent)
+}
+
 // block is head i as it is to be sent now; valid until the next call.
 func (w *headWriter) block(i int) []byte {
 	if w.blocks[i] != nil {
