@@ -288,6 +288,17 @@ func TestPrefixesOfAHeadNeverErr(t *testing.T) {
 	}
 }
 
+func TestGreatestHeadMayComeByteByByte(t *testing.T) {
+	in := crlf("GET / HTTP/1.1\nHost: h" + strings.Repeat("\nX-Long: "+strings.Repeat("a", 590), 99))
+	if n, err := parseInPieces(in); n != len(in) || err != nil {
+		t.Errorf("got %d, %v, want %d, nil", n, err, len(in))
+	}
+	in = crlf("GET / HTTP/1.1\nHost: h\nX-Long: " + strings.Repeat("a", 60_000))
+	if n, err := parseInPieces(in); n != len(in) || err != nil {
+		t.Errorf("one line: got %d, %v, want %d, nil", n, err, len(in))
+	}
+}
+
 func TestParsesFollowOneAnother(t *testing.T) {
 	in := []byte(crlf("POST /a HTTP/1.1\nHost: a\nContent-Length: 0\nExpect: 100-continue\nConnection: x") + crlf("GET /b HTTP/1.1\nHost: b"))
 	var r Request
