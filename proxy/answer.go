@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/proxy/internal/http1"
 	"github.com/sluice-proxy/sluice/rules"
 )
 
@@ -102,7 +103,13 @@ func (a *answer) fromError(e *Error) {
 		}
 	case OriginCaller:
 		a.status, a.code, a.message = http.StatusBadRequest, "INVALID_ARGUMENT", "the request is not well formed"
+		var refused *http1.Error
+		if errors.As(e.Err, &refused) {
+			a.status = refused.Status
+		}
 		switch e.Reason {
+		case "head_too_large":
+			a.status, a.code, a.message = http.StatusRequestHeaderFieldsTooLarge, "RESOURCE_EXHAUSTED", "the head is too large"
 		case "too_many_fields":
 			a.status, a.code, a.message = http.StatusRequestHeaderFieldsTooLarge, "RESOURCE_EXHAUSTED", "too many header fields"
 		case "line_too_long":

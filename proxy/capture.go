@@ -17,6 +17,14 @@ type capture struct {
 	size int64
 }
 
+// newCapture keeps what observers may see of a body; nil if there are none.
+func (p *Proxy) newCapture() *capture {
+	if !p.watched || p.Capture == 0 {
+		return nil
+	}
+	return newCapture(int(p.Capture))
+}
+
 func newCapture(max int) *capture { return &capture{max: max} }
 
 // add notes what passed. A nil capture keeps nothing.
@@ -30,6 +38,26 @@ func (c *capture) add(b []byte) {
 	if room := c.max - len(c.head); room > 0 {
 		c.head = append(c.head, b[:min(room, len(b))]...)
 	}
+}
+
+// full reports whether nothing more will be kept. A nil capture is full.
+func (c *capture) full() bool {
+	if c == nil {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.head) == c.max
+}
+
+// skip notes that n bytes passed unseen.
+func (c *capture) skip(n int64) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.size += n
 }
 
 func (c *capture) payload() Payload {

@@ -222,6 +222,13 @@ func (c *conn) idleFor() time.Duration {
 	return time.Since(time.Unix(0, c.quietAt.Load()))
 }
 
+// setRelay notes who carries the connection in the relay lane.
+func (c *conn) setRelay(r relayConn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.relay = r
+}
+
 // spoke notes that the caller said something.
 func (c *conn) spoke() { c.quietAt.Store(time.Now().UnixNano()) }
 

@@ -44,6 +44,10 @@ func (p *Proxy) serveConn(l *Listener, nc net.Conn) {
 	p.wait.Go(c.dialUpstream) // sniff.go: at accept, so that a server may speak first
 	switch c.sniff() {
 	case detect.HTTP1, detect.TooLong:
+		if p.Lane != LaneExchange {
+			p.relayHTTP1(c) // relay1.go
+			return
+		}
 		p.serveHTTP(c, HTTP1) // front.go: net/http reads requests and calls ServeHTTP
 	case detect.HTTP2:
 		p.serveHTTP(c, HTTP2)

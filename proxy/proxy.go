@@ -23,7 +23,9 @@ import (
 	"github.com/sluice-proxy/sluice/codec/protobuf"
 	"github.com/sluice-proxy/sluice/proxy/internal/intercept"
 	"github.com/sluice-proxy/sluice/proxy/internal/resilience"
+	"github.com/sluice-proxy/sluice/proxy/internal/sock"
 	"github.com/sluice-proxy/sluice/proxy/internal/splice"
+	"github.com/sluice-proxy/sluice/proxy/internal/watch"
 	"github.com/sluice-proxy/sluice/rules"
 )
 
@@ -114,7 +116,10 @@ type Proxy struct {
 	transports transports
 	calls      grpcFronts // for calls whose messages a route touches
 
-	pipes splice.Pipes // kernel pipes of the splice lane
+	pipes   splice.Pipes // kernel pipes
+	buffers sock.Buffers // of the relay lane
+	watch   *watch.Watch // of conns in the relay lane
+	watched bool         // somebody observes
 
 	draining atomic.Bool
 
@@ -164,6 +169,13 @@ func New(cfg Config) (*Proxy, error) {
 		addrs[i] = l.Net.Addr()
 	}
 	p.own = intercept.NewOwn(addrs...)
+	var err error
+	if p.watch, err = watch.New(); err != nil {
+		return nil, err
+	}
+	if several, ok := cfg.Observer.(Observers); !ok || len(several) > 0 {
+		p.watched = true
+	}
 	p.gone = sync.NewCond(&p.mu)
 	p.breakers = resilience.NewGroup(p.breakerChanged)
 	p.transports = newTransports()
@@ -262,6 +274,7 @@ func (p *Proxy) Close() {
 	p.wait.Wait()
 	p.breakers.Close()
 	p.pipes.Close()
+	p.watch.Close()
 }
 
 // Conns returns how many connections are open.

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -100,6 +101,7 @@ func startSidecar(t *testing.T, upstream string, files []string, options ...opti
 		Codecs:    codec.NewRegistry(codec.Format{Codec: json.Codec{}, Types: []string{"application/json", "text/json", "+json"}}),
 		Methods:   reflection,
 		Observer:  s,
+		Lane:      proxy.Lane(os.Getenv("SLUICE_TEST_LANE")), // test/run goes through both
 	}
 	for _, o := range options {
 		o(&cfg)

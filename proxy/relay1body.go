@@ -1,0 +1,127 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/http1"
+	"github.com/sluice-proxy/sluice/proxy/internal/sock"
+	"github.com/sluice-proxy/sluice/proxy/internal/splice"
+)
+
+// spliceFrom is how much of a body has to be left for the kernel to move it.
+const spliceFrom = 64 << 10
+
+// body1 is the body of a message of HTTP/1 in the buffer of a connection. Steps
+// read its payload; the wire bytes are kept, so that what they leave equal goes
+// on as it came.
+type body1 struct {
+	in    *sock.Reader
+	frame http1.Body
+	start func()       // takes the head out of in; called before the first Read
+	fill  func() error // waits until in has bytes
+
+	kept    []byte // wire bytes that Read has taken
+	dropped int
+}
+
+// Read reads payload. A body that ends before its end is io.ErrUnexpectedEOF.
+func (b *body1) Read(p []byte) (int, error) {
+	if b.start != nil {
+		b.start()
+		b.start = nil
+	}
+	for !b.frame.Done() {
+		got := b.in.Buffered()
+		if len(got) == 0 {
+			if err := b.fill(); err != nil {
+				return 0, b.endedBy(err)
+			}
+			got = b.in.Buffered()
+		}
+		n, data, _, err := b.frame.Next(got[:min(len(got), len(p))])
+		copied := copy(p, data)
+		b.kept = append(b.kept, got[:n]...)
+		b.in.Discard(n)
+		if err != nil || copied > 0 {
+			return copied, err
+		}
+	}
+	return 0, io.EOF
+}
+
+// endedBy is what an error of reading the connection means for the body.
+func (b *body1) endedBy(err error) error {
+	switch {
+	case !errors.Is(err, io.EOF):
+		return err
+	case b.frame.End() == nil:
+		return io.EOF
+	}
+	return io.ErrUnexpectedEOF
+}
+
+func (b *body1) Close() error { return nil }
+
+// done reports whether nothing is left on the wire.
+func (b *body1) done() bool { return b.in == nil || b.frame.Done() }
+
+// drop reads and forgets what has come, or waits for it.
+func (b *body1) drop() error {
+	if len(b.in.Buffered()) == 0 {
+		if err := b.fill(); err != nil {
+			return err
+		}
+	}
+	n, _, err := b.frame.Pass(b.in.Buffered())
+	b.in.Discard(n)
+	b.dropped += n
+	return err
+}
+
+// pass finds how much of p, the next wire bytes, belongs to the body, and shows
+// the payload among them to whoever looks at what passes.
+func (b *body1) pass(p []byte, seen, judged *capture) (n int, err error) {
+	if seen == nil && judged == nil {
+		n, _, err := b.frame.Pass(p)
+		return n, err
+	}
+	for n < len(p) && !b.frame.Done() {
+		took, data, _, err := b.frame.Next(p[n:])
+		n += took
+		seen.add(data)
+		judged.add(data)
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// bulk is how many of the next wire bytes the kernel may move: payload, and so
+// much of it that it is worth a pipe. -1 is all until the connection's end.
+func (b *body1) bulk(seen, judged *capture) int64 {
+	run := b.frame.Run()
+	if run < spliceFrom || judged != nil || len(b.in.Buffered()) > 0 || !seen.full() {
+		return 0
+	}
+	if b.frame.Remaining() < 0 && run > 1<<62 {
+		return -1
+	}
+	return run
+}
+
+// moved notes that the kernel has moved n bytes.
+func (b *body1) moved(n int64, seen *capture) {
+	b.frame.Skip(n)
+	seen.skip(n)
+}
+
+// moveError is the side of a move that failed, and how.
+func moveError(err error) (side splice.Side, cause error) {
+	var failed *splice.CopyError
+	if errors.As(err, &failed) {
+		return failed.Side, failed.Err
+	}
+	return 0, err
+}

@@ -1,0 +1,281 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/http1"
+	"github.com/sluice-proxy/sluice/proxy/internal/splice"
+	"github.com/sluice-proxy/sluice/rules"
+)
+
+// respond implements [wire].
+func (x *exchange1) respond() error {
+	if x.record.Answered == answeredFallback {
+		return x.respondFallback()
+	}
+	x.record.Status = x.response.out.Status
+	x.judgeBody()
+	if err := x.sendResponse(); err != nil {
+		return err
+	}
+	if x.tunnels {
+		return x.passTunnel()
+	}
+	if x.response.body.isEdited {
+		return nil
+	}
+	if err := x.passDownload(); err != nil {
+		return err
+	}
+	x.record.Response.Trailers = x.trailers()
+	return nil
+}
+
+// sendResponse writes the head with what changed in it, and what is there of
+// the body.
+func (x *exchange1) sendResponse() error {
+	changes := x.responseChanges()
+	b := &x.response.body
+	if x.reply1.Kind != http1.None && !b.whole {
+		b.seen = x.c.p.newCapture()
+	}
+	var out []byte
+	rest := 0 // of the upstream's buffer, forwarded after out
+	reply := x.r.reply
+	if x.replySize > 0 && changes.none() {
+		out = reply.Buffered()
+		n, err := x.download.pass(out[x.replySize:], b.seen, b.judged)
+		if err != nil {
+			return err
+		}
+		rest = x.replySize + n
+		out = out[:rest]
+		x.replySize = 0
+	} else {
+		x.holdReply()
+		out = x.scratch[:0]
+		if changes.none() {
+			out = append(out, x.reply1.Raw...)
+		} else {
+			line := changes.line
+			if line == nil {
+				line = x.reply1.Line
+			}
+			out = http1.AppendEdited(out, line, x.reply1.Fields, changes.edits)
+		}
+		switch {
+		case bodiless(x.response.out.Status) && !x.tunnels && x.reply1.Kind != http1.None:
+			x.dropDownload()
+		case b.isEdited:
+			out = appendBody1(out, x.reply1.Kind, b.edited, &x.download.frame)
+			x.record.Response.Trailers = x.trailers()
+		default:
+			out = append(out, x.download.kept...)
+			b.seen.add(b.raw)
+			b.judged.add(b.raw)
+			got := reply.Buffered()
+			n, err := x.download.pass(got, b.seen, b.judged)
+			if err != nil {
+				return err
+			}
+			out = append(out, got[:n]...)
+			rest = n
+		}
+		x.scratch = out
+	}
+	x.began = true
+	_, err := x.r.c.tcp.Write(out)
+	reply.Discard(rest)
+	if err != nil {
+		return x.callerGone()
+	}
+	if x.download.frame.Taken() > 0 {
+		x.streamed()
+	}
+	return nil
+}
+
+// dropDownload forgets a body for which the status that the steps left has no
+// place.
+func (x *exchange1) dropDownload() {
+	for !x.download.done() {
+		if x.download.drop() != nil || x.download.dropped > maxDropped {
+			x.ends = true
+			return
+		}
+	}
+}
+
+// passDownload passes the rest of the response's body on as it comes.
+func (x *exchange1) passDownload() error {
+	r, b := x.r, &x.download
+	seen, judged := x.response.body.seen, x.response.body.judged
+	for !b.done() {
+		if n := b.bulk(seen, judged); n != 0 {
+			if err := x.moveDownload(n, seen); err != nil {
+				return err
+			}
+			continue
+		}
+		if len(b.in.Buffered()) == 0 {
+			if err := x.fillReply(); err != nil {
+				if err = b.endedBy(err); errors.Is(err, io.EOF) {
+					return nil // until close: await passes the end on
+				}
+				return err
+			}
+		}
+		got := b.in.Buffered()
+		n, err := b.pass(got, seen, judged)
+		if n > 0 {
+			if _, werr := r.c.tcp.Write(got[:n]); werr != nil {
+				return x.callerGone()
+			}
+			b.in.Discard(n)
+			x.streamed()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// moveDownload moves n bytes in the kernel, with -1 all until the upstream's
+// end.
+func (x *exchange1) moveDownload(n int64, seen *capture) error {
+	r, b := x.r, &x.download
+	r.waits.Store(waitsForUpstream)
+	moved, err := splice.Copy(r.c.tcp, r.up, n, &r.c.p.pipes, nil)
+	r.waits.Store(waitsForNobody)
+	b.moved(moved, seen)
+	if err == nil {
+		if n < 0 {
+			_ = b.frame.End() // all is there
+		}
+		return nil
+	}
+	side, cause := moveError(err)
+	switch {
+	case side == splice.Dst:
+		return x.callerGone()
+	case r.wokenByCaller(cause):
+		return nil
+	}
+	return b.endedBy(cause)
+}
+
+// wokenByCaller reports whether err is only the wake-up of a wait for the
+// upstream because the caller has ended its side, and passes that on.
+func (r *relay1) wokenByCaller(err error) bool {
+	if !errors.Is(err, os.ErrDeadlineExceeded) || r.c.ctx.Err() != nil {
+		return false
+	}
+	r.up.SetReadDeadline(time.Time{})
+	return true
+}
+
+// trailers are those of the response, for the record.
+func (x *exchange1) trailers() rules.Fields {
+	raw := x.download.frame.AppendTrailers(nil)
+	if len(raw) == 0 {
+		return nil
+	}
+	fields := make(rules.Fields, len(raw))
+	for i := range raw {
+		fields[i] = rules.Field{Name: string(raw[i].Name), Value: string(raw[i].Value)}
+	}
+	return fields
+}
+
+// passTunnel joins caller and upstream until both have ended.
+func (x *exchange1) passTunnel() error {
+	r, c := x.r, x.r.c
+	x.joinPump()
+	c.p.watch.Remove(r.callerWatched)
+	c.p.watch.Remove(r.upToken)
+	c.pipe = splice.New(c.tcp, r.up, splice.Options{FirstAtoB: r.in.Take(), FirstBtoA: r.reply.Take(), Pipes: &c.p.pipes})
+	c.race.enter(LaneSplice, c.pipe)
+	c.end(spliceEnd(c.pipe.Run()))
+	return nil
+}
+
+// respondFallback writes the response that the route spells out for an open
+// breaker, as its steps left it.
+func (x *exchange1) respondFallback() error {
+	out, b := x.response.out, &x.response.body
+	data := b.raw
+	switch {
+	case b.isEdited:
+		data = b.edited
+	case !b.whole:
+		var err error
+		if data, err = io.ReadAll(b.stream); err != nil {
+			return err
+		}
+		b.raw, b.whole = data, true
+	}
+	x.record.Status, x.began = out.Status, true
+	x.settleUpload()
+	return x.write(out.Status, out.Fields, data)
+}
+
+// answer implements [wire].
+func (x *exchange1) answer(a *answer) {
+	fields := rules.Fields{{Name: errorHeader, Value: a.headerValue()}}
+	if a.retryAfter > 0 {
+		fields = append(fields, rules.Field{Name: "Retry-After", Value: strconv.Itoa(a.retryAfter)})
+	}
+	data, contentType := x.errorBody(a)
+	fields = append(fields, rules.Field{Name: "Content-Type", Value: contentType})
+	x.stopPump()
+	x.settleUpload()
+	_ = x.write(a.status, fields, data) // finish has the cause; the connection tells the rest
+}
+
+// settleUpload reads what is left of a request that is answered here, or
+// decides that the connection ends.
+func (x *exchange1) settleUpload() {
+	if x.ends || !x.uploaded() {
+		x.ends = true
+	}
+}
+
+// write writes a response of Sluice's own.
+func (x *exchange1) write(status int, fields rules.Fields, data []byte) error {
+	if x.c.p.draining.Load() {
+		x.ends = true
+	}
+	minor := 1
+	if x.head1.Line != nil {
+		minor = x.head1.Minor
+	}
+	out := http1.AppendStatusLine(x.scratch[:0], minor, status, http.StatusText(status))
+	out = append(out, "\r\n"...)
+	for _, f := range fields {
+		out = http1.AppendField(out, f.Name, f.Value)
+	}
+	if !bodiless(status) {
+		out = http1.AppendField(out, "Content-Length", strconv.Itoa(len(data)))
+	}
+	switch {
+	case x.ends:
+		out = http1.AppendField(out, "Connection", "close")
+	case minor == 0:
+		out = http1.AppendField(out, "Connection", "keep-alive")
+	}
+	out = append(out, "\r\n"...)
+	if x.request.in.Method != http.MethodHead && !bodiless(status) {
+		out = append(out, data...)
+	}
+	x.scratch = out
+	if _, err := x.r.c.tcp.Write(out); err != nil {
+		return x.callerGone()
+	}
+	return nil
+}
