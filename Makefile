@@ -6,7 +6,7 @@ FUZZTIME ?= 1m
 TOOL = $(GO) tool -modfile=tools.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-race e2e fuzz lint fmt cover image bench check vuln
+.PHONY: help build demo test test-race e2e fuzz lint fmt cover image bench bench-go check vuln
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +46,11 @@ cover: ## coverage of the tests by package, and cover.html
 image: ## build the container image with buildah; needs root
 	./test/image/build sluice
 
-bench: ## the benchmarks, to be compared with benchstat
+bench: ## Sluice beside nginx, HAProxy and ReverseProxy, ten minutes; see BENCHMARKS.md
+	./test/bench/peers
+	$(GO) run ./test/bench $(BENCH)
+
+bench-go: ## the benchmarks of single functions, to be compared with benchstat
 	$(GO) test -run '^$$' -bench . -benchmem -count 5 ./...
 
 vuln: ## known vulnerabilities in what is linked

@@ -93,8 +93,8 @@ func allCases(files int) []benchCase {
 			ID: "6", Title: "gRPC unary, 4,000 a second, 8 connections", Spec: traffic.Spec{Kind: traffic.Unary, Conns: 8, Rate: 4000}, Of: perRequest(),
 			Proxies: everybody, Gates: []gate{{Peer: haproxy, Must: 1.15, Aim: 1.0}},
 		}, {
-			ID: "7", Title: "gRPC bidi, 8 connections × 8 streams × 16 messages in flight",
-			Spec: traffic.Spec{Kind: traffic.Bidi, Conns: 8, Streams: 8, InFlight: 16}, Of: perMessage(), Proxies: withRules,
+			ID: "7", Title: "gRPC bidi, 8 connections × 8 streams × 4 messages in flight",
+			Spec: traffic.Spec{Kind: traffic.Bidi, Conns: 8, Streams: 8, InFlight: 4}, Of: perMessage(), Proxies: withRules,
 			Gates: []gate{{Peer: haproxy, Must: 1.3, Aim: 1.05}, {Name: sluiceRules, Peer: haproxy, Must: 1.3, Aim: 1.05}},
 		}, {
 			ID: "13a", Title: "resident memory, 64 busy HTTP/1.1 connections", Spec: get, Of: resident(), Proxies: everybody,

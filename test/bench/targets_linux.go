@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -228,7 +229,9 @@ func (t *target) attachTap() (err error) {
 
 // profile fetches a CPU profile of so many seconds, and writes it to path.
 func (t *target) profile(seconds int, path string) error {
-	transport := &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", t.socket) }}
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", t.socket)
+	}}
 	defer transport.CloseIdleConnections()
 	resp, err := (&http.Client{Transport: transport}).Get("http://localhost/debug/pprof/profile?seconds=" + strconv.Itoa(seconds))
 	if err != nil {

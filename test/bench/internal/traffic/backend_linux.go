@@ -37,12 +37,12 @@ func Backend(listeners map[Protocol]net.Listener, end *os.File) error {
 		if err := unix.SetNonblock(fd, true); err != nil {
 			return fmt.Errorf("prepare a listener: %w", err)
 		}
-		if err := l.add(fd, &acceptor{loop: l, fd: fd, make: makers[p]}, unix.EPOLLIN); err != nil {
+		if err := l.add(fd, &acceptor{loop: l, fd: fd, make: makers[p]}); err != nil {
 			return fmt.Errorf("add a listener: %w", err)
 		}
 	}
 	parent := &ender{}
-	if err := l.add(int(end.Fd()), parent, unix.EPOLLIN); err != nil {
+	if err := l.add(int(end.Fd()), parent); err != nil {
 		return fmt.Errorf("watch the end: %w", err)
 	}
 	return l.run(0, func() bool { return parent.over })

@@ -119,10 +119,10 @@ func (l *link) control(c *conn, f frame, grow func(stream uint32, n int)) error 
 		}
 		for p := f.payload; len(p) >= 6; p = p[6:] {
 			id, value := binary.BigEndian.Uint16(p), int(binary.BigEndian.Uint32(p[2:]))
-			switch {
-			case id == 1:
+			switch id {
+			case 1: // SETTINGS_HEADER_TABLE_SIZE
 				l.writer.limit(value)
-			case id == 4:
+			case 4: // SETTINGS_INITIAL_WINDOW_SIZE
 				change := value - l.initial
 				l.initial = value
 				grow(0, change)

@@ -202,7 +202,6 @@ func (g *grpcClient) message(call *grpcCall) {
 	}
 	now := g.conn.loop.now()
 	g.meter.answered(call.began[0], now)
-	g.meter.count++ // there and back are two
 	call.began = append(call.began[:0], call.began[1:]...)
 	if g.again() {
 		g.say(call, now)

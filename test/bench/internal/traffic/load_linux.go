@@ -178,7 +178,7 @@ func (r *load) pace() error {
 	if err := unix.TimerfdSettime(fd, 0, &unix.ItimerSpec{Interval: every, Value: every}, nil); err != nil {
 		return fmt.Errorf("set a timer: %w", err)
 	}
-	return r.loop.add(fd, &pacer{load: r, fd: fd, every: time.Second / time.Duration(r.spec.Rate), due: r.loop.now()}, unix.EPOLLIN)
+	return r.loop.add(fd, &pacer{load: r, fd: fd, every: time.Second / time.Duration(r.spec.Rate), due: r.loop.now()})
 }
 
 // pacer is the open loop's clock.

@@ -36,12 +36,13 @@ func newLoop() (*loop, error) {
 // now is the time since the loop was made.
 func (l *loop) now() time.Duration { return time.Since(l.began) }
 
-func (l *loop) add(fd int, s source, events uint32) error {
+// add waits for fd to be readable, for the time being.
+func (l *loop) add(fd int, s source) error {
 	for len(l.sources) <= fd {
 		l.sources = append(l.sources, nil)
 	}
 	l.sources[fd] = s
-	return unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
+	return unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
 }
 
 func (l *loop) change(fd int, events uint32) error {
@@ -131,7 +132,7 @@ func (l *loop) adopt(fd int, p func(*conn) protocol) error {
 	}
 	c := &conn{loop: l, fd: fd}
 	c.protocol = p(c)
-	if err := l.add(fd, c, unix.EPOLLIN); err != nil {
+	if err := l.add(fd, c); err != nil {
 		return fmt.Errorf("add a connection: %w", err)
 	}
 	c.flush()

@@ -55,7 +55,7 @@ type Spec struct {
 
 // Result is what a run measured.
 type Result struct {
-	Count   float64 // requests; messages of Bidi, each way; MiB of Raw; connections of Idle
+	Count   float64 // requests; messages of Bidi, there and back; MiB of Raw; connections of Idle
 	Elapsed time.Duration
 	CPU     time.Duration // of the proxy, user and system
 	P50     time.Duration // of a request, or of a message there and back; 0 of Raw and Idle
