@@ -3,6 +3,9 @@ package http2
 // This file is what a hop does with the frames that say nothing of an exchange's
 // bytes: resets, settings, windows and farewells.
 
+// ResetByPeer is the Reason of the [*Error] of a stream that the peer has reset.
+const ResetByPeer = "reset by the peer"
+
 func (h *Hop) rstStream(f *Frame) error {
 	l := h.link
 	l.mu.Lock()
@@ -17,7 +20,7 @@ func (h *Hop) rstStream(f *Frame) error {
 	}
 	early := !s.ended
 	code := f.ErrCode()
-	s.close(streamError(s.id, code, "reset by the peer"))
+	s.close(streamError(s.id, code, ResetByPeer))
 	l.mu.Unlock()
 	h.handler.Reset(s, code)
 	if early {

@@ -164,3 +164,10 @@ func (s *Stream) Discard() {
 	l.mu.Unlock()
 	l.Flush()
 }
+
+// Buffered reports whether Read would not wait.
+func (s *Stream) Buffered() bool {
+	s.hop.link.mu.Lock()
+	defer s.hop.link.mu.Unlock()
+	return s.held.read < len(s.held.data) || s.peerEnded || s.err != nil
+}

@@ -1,0 +1,303 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/http2"
+	"github.com/sluice-proxy/sluice/proxy/internal/intercept"
+	"github.com/sluice-proxy/sluice/proxy/internal/sock"
+)
+
+// ruled is an HTTP/2 connection in the relay lane that rules can touch. Each
+// side has a hop of its own, with its compression, settings and windows. A
+// stream without a route passes inline, in the goroutine that reads it; one with
+// a route is carried by its exchange in a goroutine of its own, and is opened
+// upstream when the exchange sends its request.
+type ruled struct {
+	c      *conn
+	link   *http2.Link
+	caller *http2.Hop
+
+	exchanges sync.WaitGroup // that have goroutines
+	held      atomic.Int64   // how many
+	leaving   atomic.Bool    // the caller was asked to begin no more streams
+	heard     atomic.Bool    // and has heard it
+	over      atomic.Bool    // no stream is taken any more
+	left      atomic.Bool    // our side towards the caller has ended
+
+	mu    sync.Mutex // guards what follows
+	up    *ruledUpstream
+	all   []*ruledUpstream // that are connected, or will be
+	said  []http2.Setting  // by the caller, for the upstream
+	ended bool             // the caller is gone
+}
+
+// relayRuled carries c, which began with HTTP/2's preface, to its end.
+func (p *Proxy) relayRuled(c *conn) {
+	c.protocol, c.lane = HTTP2, LaneRelay
+	r := newRuled(c)
+	c.race.enter(LaneRelay, r)
+	c.setRelay(r)
+	if p.Draining() {
+		r.goAway()
+	}
+	in := sock.NewReader(c.tcp, &p.buffers, c.first)
+	c.first = nil
+	r.link.Flush()
+	err := r.caller.Read(in)
+	r.callerEnded(err)
+	r.exchanges.Wait()
+	c.end(r.failure(err))
+}
+
+func newRuled(c *conn) *ruled {
+	r := &ruled{c: c, link: http2.NewLink(c.p.wait.Go)}
+	r.caller = r.link.Caller(ruledCaller{r}, newRuledOutput(c.tcp),
+		http2.Setting{ID: http2.SettingMaxConcurrentStreams, Value: maxStreams},
+		http2.Setting{ID: http2.SettingInitialWindowSize, Value: http2.DefaultWindow},
+		http2.Setting{ID: http2.SettingMaxHeaderListSize, Value: uint32(maxHead)},
+	)
+	return r
+}
+
+// failure is what the connection ended with, for the observers: err is that of
+// reading the caller.
+func (r *ruled) failure(err error) error {
+	var violated *http2.Error
+	switch {
+	case r.c.failure() != nil:
+		return r.c.failure()
+	case errors.As(err, &violated):
+		return &Error{Origin: OriginCaller, Reason: intercept.Protocol, Err: err}
+	}
+	return nil
+}
+
+// callerEnded ends what is left when the caller can say no more.
+func (r *ruled) callerEnded(err error) {
+	r.over.Store(true)
+	reset := isReset(err)
+	if reset {
+		r.c.cancel(&Error{Origin: OriginCaller, Reason: "reset", Err: err})
+	}
+	var violated *http2.Error
+	if errors.As(err, &violated) {
+		r.caller.Shut()
+	}
+	for _, s := range r.caller.Fail(err) {
+		if x, ok := s.Owner.(*ruledStream); ok {
+			x.callerReset(http2.Cancel, err)
+		}
+	}
+	r.mu.Lock()
+	r.ended = true
+	all := r.all
+	r.mu.Unlock()
+	for _, up := range all {
+		up.callerEnded(reset)
+	}
+	if violated != nil {
+		r.c.tcp.SetReadDeadline(time.Now().Add(farewell))
+		discard(r.c.tcp, discardAtMost) // to close with it unread would be a reset, and overtake the GOAWAY
+	}
+}
+
+// goAway implements [relayConn]: a graceful GOAWAY (RFC 9113, 6.8), and a PING
+// to know when the caller has heard it.
+func (r *ruled) goAway() {
+	if r.leaving.Swap(true) {
+		return
+	}
+	r.caller.GoAway(http2.MaxStream, http2.NoError, "")
+	r.caller.Ping(false, []byte(farewellPing))
+	r.link.Flush()
+}
+
+// farewellPing is the content of the PING that follows a GOAWAY.
+const farewellPing = "\x00sluice\x00"
+
+// maybeLeave ends our side towards the caller once it has heard that it should
+// go, and no stream is open.
+func (r *ruled) maybeLeave() {
+	if !r.leaving.Load() || !r.heard.Load() && !r.over.Load() || r.caller.Streams() > 0 || r.held.Load() > 0 || r.left.Swap(true) {
+		return
+	}
+	r.over.Store(true)
+	r.caller.GoAway(r.caller.LastStream(), http2.NoError, "")
+	r.caller.Shut()
+	r.c.tcp.SetReadDeadline(time.Now().Add(ruledFarewell))
+}
+
+// ruledFarewell is how long a caller may take to hang up that was told the last
+// GOAWAY.
+const ruledFarewell = time.Second
+
+// Close implements closer: the connection is aborted, and the caller's side has
+// been reset.
+func (r *ruled) Close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, up := range r.all {
+		up.reset()
+	}
+}
+
+// upstream returns where new streams go. It is dialled if it was not.
+func (r *ruled) upstream() *ruledUpstream {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.up == nil {
+		up := &ruledUpstream{r: r, tried: make(chan struct{})}
+		up.hop = r.link.Upstream(ruledUpstreamSide{up})
+		r.up = up
+		r.all = append(r.all, up)
+		r.c.p.wait.Go(up.carry)
+	}
+	return r.up
+}
+
+// connected returns a connection to the upstream, once there is one.
+func (r *ruled) connected(ctx context.Context) (*ruledUpstream, error) {
+	up := r.upstream()
+	select {
+	case <-up.tried:
+		return up, up.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// forget makes the next stream take another connection than up.
+func (r *ruled) forget(up *ruledUpstream, gone bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.up == up {
+		r.up = nil
+	}
+	if !gone {
+		return
+	}
+	for i, each := range r.all {
+		if each == up {
+			r.all = append(r.all[:i:i], r.all[i+1:]...)
+			break
+		}
+	}
+}
+
+// ruledUpstream is one connection to the upstream of a ruled connection. There
+// is a second one only if the first takes no more streams.
+type ruledUpstream struct {
+	r     *ruled
+	hop   *http2.Hop
+	tried chan struct{} // closed when it is connected, or will not be
+	err   error         // why it is not; valid then
+
+	refused []uint32 // the caller's streams that a GOAWAY refused; of the goroutine that reads
+
+	mu      sync.Mutex // guards what follows
+	tcp     *net.TCPConn
+	aborted bool
+}
+
+// carry is the life of the connection.
+func (up *ruledUpstream) carry() {
+	r := up.r
+	tcp, greeting, err := r.c.take()
+	if err == nil && tcp == nil {
+		tcp, err = r.c.dial(r.c.ctx)
+	}
+	if err != nil {
+		up.err = err
+		r.forget(up, true)
+		close(up.tried)
+		up.lost(err, true)
+		return
+	}
+	up.mu.Lock()
+	up.tcp = tcp
+	if up.aborted {
+		intercept.Reset(tcp)
+	}
+	up.mu.Unlock()
+	up.hop.Attach(newRuledOutput(tcp), r.forUpstream()...)
+	close(up.tried)
+	err = up.hop.Read(sock.NewReader(tcp, &r.c.p.buffers, greeting))
+	r.forget(up, true)
+	up.ended(err)
+}
+
+// reset aborts the connection.
+func (up *ruledUpstream) reset() {
+	up.mu.Lock()
+	defer up.mu.Unlock()
+	up.aborted = true
+	if up.tcp != nil {
+		intercept.Reset(up.tcp)
+	}
+}
+
+// callerEnded does to the upstream what the caller did.
+func (up *ruledUpstream) callerEnded(reset bool) {
+	if reset {
+		up.reset()
+		return
+	}
+	up.hop.Shut()
+	up.mu.Lock()
+	defer up.mu.Unlock()
+	up.aborted = true
+	if up.tcp != nil {
+		up.tcp.SetReadDeadline(time.Now().Add(farewell))
+	}
+}
+
+// ended does to the caller what the upstream did.
+func (up *ruledUpstream) ended(err error) {
+	r := up.r
+	var violated *http2.Error
+	if errors.As(err, &violated) {
+		up.hop.Shut()
+		up.tcp.SetReadDeadline(time.Now().Add(farewell))
+		discard(up.tcp, discardAtMost)
+	} else if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF // of each stream that is open
+	}
+	up.lost(err, false)
+	up.tcp.Close()
+	r.mu.Lock()
+	over := r.ended || r.up != nil
+	r.mu.Unlock()
+	if over {
+		return
+	}
+	if isReset(err) && r.held.Load() == 0 {
+		r.c.abort(&Error{Origin: OriginUpstream, Reason: intercept.WasReset, Err: err})
+		return
+	}
+	r.over.Store(true)
+	r.leaving.Store(true)
+	r.maybeLeave()
+	r.link.Flush()
+}
+
+// lost tells the streams that the connection is gone, or never was.
+func (up *ruledUpstream) lost(err error, dialling bool) {
+	for _, u := range up.hop.Fail(err) {
+		x, ok := u.Owner.(*ruledStream)
+		if !ok {
+			continue
+		}
+		if dialling && x.inline {
+			up.r.c.abort(&Error{Origin: OriginUpstream, Reason: intercept.Classify(err), Err: err})
+		}
+		x.upstreamLost(err)
+	}
+	up.r.link.Flush()
+}

@@ -1,0 +1,270 @@
+package proxy
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/http2"
+)
+
+// ruledCaller handles what the caller says.
+type ruledCaller struct{ r *ruled }
+
+// ruledUpstreamSide handles what an upstream says.
+type ruledUpstreamSide struct{ up *ruledUpstream }
+
+var (
+	_ http2.Handler = ruledCaller{}
+	_ http2.Handler = ruledUpstreamSide{}
+)
+
+// Batch implements [http2.Handler].
+func (h ruledCaller) Batch() {
+	h.r.c.spoke()
+	h.r.maybeLeave()
+}
+
+// Batch implements [http2.Handler].
+func (h ruledUpstreamSide) Batch() { h.up.r.maybeLeave() }
+
+// Request implements [http2.Handler].
+func (h ruledCaller) Request(s *http2.Stream, q *http2.Request, fields []http2.Field, end, tooLarge bool) {
+	r := h.r
+	if r.over.Load() {
+		s.Reset(http2.RefusedStream)
+		return
+	}
+	x := &ruledStream{r: r, caller: s}
+	s.Owner = x
+	x.begin(q, fields, end, tooLarge)
+}
+
+// Response implements [http2.Handler]. It is told of requests that are not sent
+// from here, which there are none of.
+func (h ruledCaller) Response(*http2.Stream, int, []http2.Field, bool) {}
+
+// Request implements [http2.Handler]: an upstream opens no streams.
+func (h ruledUpstreamSide) Request(*http2.Stream, *http2.Request, []http2.Field, bool, bool) {}
+
+// Response implements [http2.Handler].
+func (h ruledUpstreamSide) Response(u *http2.Stream, status int, fields []http2.Field, end bool) {
+	u.Owner.(*ruledStream).inlineResponse(u, status, fields, end)
+}
+
+// Data implements [http2.Handler].
+func (h ruledCaller) Data(s *http2.Stream, data []byte, end bool) {
+	x := s.Owner.(*ruledStream)
+	x.request.body.seen.add(data)
+	x.upstream.SendData(data, end)
+}
+
+// Data implements [http2.Handler].
+func (h ruledUpstreamSide) Data(u *http2.Stream, data []byte, end bool) {
+	u.Owner.(*ruledStream).inlineData(data, end)
+}
+
+// Trailers implements [http2.Handler].
+func (h ruledCaller) Trailers(s *http2.Stream, fields []http2.Field) {
+	s.Owner.(*ruledStream).inlineRequestTrailers(fields)
+}
+
+// Trailers implements [http2.Handler].
+func (h ruledUpstreamSide) Trailers(u *http2.Stream, fields []http2.Field) {
+	u.Owner.(*ruledStream).inlineTrailers(fields)
+}
+
+// Reset implements [http2.Handler].
+func (h ruledCaller) Reset(s *http2.Stream, code http2.ErrCode) {
+	if x, ok := s.Owner.(*ruledStream); ok {
+		x.callerReset(code, s.Err())
+	}
+}
+
+// Reset implements [http2.Handler].
+func (h ruledUpstreamSide) Reset(u *http2.Stream, code http2.ErrCode) {
+	if x, ok := u.Owner.(*ruledStream); ok {
+		if code == http2.RefusedStream {
+			h.up.refused = append(h.up.refused, x.caller.ID())
+		}
+		x.upstreamReset(u, code)
+	}
+}
+
+// Settings implements [http2.Handler]: the caller's are for the upstream what
+// they can be where windows and compression are of each hop.
+func (h ruledCaller) Settings(f *http2.Frame) {
+	r := h.r
+	var said []http2.Setting
+	for i := range f.Settings() {
+		s := f.Setting(i)
+		switch s.ID {
+		case http2.SettingHeaderTableSize, http2.SettingEnablePush, http2.SettingMaxConcurrentStreams,
+			http2.SettingInitialWindowSize, http2.SettingMaxFrameSize:
+			continue
+		case http2.SettingMaxHeaderListSize:
+			s.Value = min(s.Value, uint32(maxHead))
+		}
+		said = append(said, s)
+	}
+	r.mu.Lock()
+	r.said = append(r.said[:len(r.said):len(r.said)], said...)
+	up := r.up
+	r.mu.Unlock()
+	if up != nil && up.isConnected() && len(said) > 0 {
+		up.hop.Settings(said...)
+	}
+}
+
+// forUpstream are the first settings that an upstream is told.
+func (r *ruled) forUpstream() []http2.Setting {
+	settings := []http2.Setting{
+		{ID: http2.SettingEnablePush, Value: 0},
+		{ID: http2.SettingInitialWindowSize, Value: http2.DefaultWindow},
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !slices.ContainsFunc(r.said, func(s http2.Setting) bool { return s.ID == http2.SettingMaxHeaderListSize }) {
+		settings = append(settings, http2.Setting{ID: http2.SettingMaxHeaderListSize, Value: uint32(maxHead)})
+	}
+	return append(settings, r.said...)
+}
+
+// isConnected reports whether the upstream is there.
+func (up *ruledUpstream) isConnected() bool {
+	select {
+	case <-up.tried:
+		return up.err == nil
+	default:
+		return false
+	}
+}
+
+// Settings implements [http2.Handler].
+func (h ruledUpstreamSide) Settings(f *http2.Frame) {
+	var said []http2.Setting
+	for i := range f.Settings() {
+		s := f.Setting(i)
+		switch s.ID {
+		case http2.SettingHeaderTableSize, http2.SettingEnablePush, http2.SettingInitialWindowSize, http2.SettingMaxFrameSize:
+			continue
+		case http2.SettingMaxConcurrentStreams:
+			s.Value = min(s.Value, maxStreams)
+		case http2.SettingMaxHeaderListSize:
+			s.Value = min(s.Value, uint32(maxHead))
+		}
+		said = append(said, s)
+	}
+	if len(said) > 0 {
+		h.up.r.caller.Settings(said...)
+	}
+}
+
+// Ping implements [http2.Handler].
+func (h ruledCaller) Ping(ack bool, data []byte) {
+	r := h.r
+	if ack && string(data) == farewellPing {
+		r.heard.Store(true)
+		return
+	}
+	r.mu.Lock()
+	up := r.up
+	r.mu.Unlock()
+	switch {
+	case up != nil && up.isConnected():
+		up.hop.Ping(ack, data)
+	case !ack:
+		r.caller.Ping(true, data)
+	}
+}
+
+// Ping implements [http2.Handler].
+func (h ruledUpstreamSide) Ping(ack bool, data []byte) { h.up.r.caller.Ping(ack, data) }
+
+// GoAway implements [http2.Handler].
+func (h ruledCaller) GoAway(_ uint32, code http2.ErrCode, debug []byte) {
+	h.r.mu.Lock()
+	up := h.r.up
+	h.r.mu.Unlock()
+	if up != nil && up.isConnected() {
+		up.hop.GoAway(0, code, string(debug)) // an upstream opens no streams
+	}
+}
+
+// GoAway implements [http2.Handler]. The last stream is the caller's highest
+// that the upstream has not refused; those below it that were have been reset.
+func (h ruledUpstreamSide) GoAway(last uint32, code http2.ErrCode, debug []byte) {
+	r := h.up.r
+	if last == http2.MaxStream {
+		r.caller.GoAway(http2.MaxStream, code, string(debug))
+		return
+	}
+	r.forget(h.up, false) // what an exchange sends from now on goes on another connection
+	mapped := r.caller.LastStream()
+	for mapped > 0 && slices.Contains(h.up.refused, mapped) {
+		mapped = max(mapped, 2) - 2
+	}
+	h.up.refused = nil
+	r.caller.GoAway(mapped, code, string(debug))
+}
+
+// framePriorityUpdate is PRIORITY_UPDATE (RFC 9218, 7.1).
+const framePriorityUpdate http2.FrameType = 0x10
+
+// Other implements [http2.Handler].
+func (h ruledCaller) Other(f *http2.Frame) {
+	r := h.r
+	r.mu.Lock()
+	up := r.up
+	r.mu.Unlock()
+	if up == nil || !up.isConnected() {
+		return
+	}
+	to := func(id uint32) uint32 {
+		if s := r.caller.Find(id); s != nil {
+			if x, ok := s.Owner.(*ruledStream); ok {
+				return x.upstreamID(up)
+			}
+		}
+		return 0
+	}
+	pass2(up.hop, f, to)
+}
+
+// Other implements [http2.Handler].
+func (h ruledUpstreamSide) Other(f *http2.Frame) {
+	pass2(h.up.r.caller, f, func(id uint32) uint32 {
+		if u := h.up.hop.Find(id); u != nil {
+			return u.Owner.(*ruledStream).caller.ID()
+		}
+		return 0
+	})
+}
+
+// pass2 passes a frame of a type that only the peers know on to a hop, with the
+// numbers that streams have there: to returns them, 0 for a stream that is not
+// known. Then the frame goes nowhere.
+func pass2(hop *http2.Hop, f *http2.Frame, to func(uint32) uint32) {
+	stream, payload := f.Stream, f.Payload
+	if stream != 0 {
+		if stream = to(stream); stream == 0 {
+			return
+		}
+	}
+	switch {
+	case f.Type == http2.FramePriority:
+		depends := binary.BigEndian.Uint32(payload)
+		payload = slices.Clone(payload)
+		binary.BigEndian.PutUint32(payload, depends&^http2.MaxStream|to(depends&http2.MaxStream))
+		if binary.BigEndian.Uint32(payload)&http2.MaxStream == stream {
+			return
+		}
+	case f.Type == framePriorityUpdate && len(payload) >= 4:
+		prioritized := to(binary.BigEndian.Uint32(payload) & http2.MaxStream)
+		if prioritized == 0 {
+			return
+		}
+		payload = slices.Clone(payload)
+		binary.BigEndian.PutUint32(payload, prioritized)
+	}
+	hop.Frame(f.Type, f.Flags, stream, payload)
+}

@@ -1,0 +1,310 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/http2"
+	"github.com/sluice-proxy/sluice/proxy/internal/intercept"
+	"github.com/sluice-proxy/sluice/rules"
+)
+
+// This file is what an exchange with a route does with its bytes, in a
+// goroutine of its own.
+
+// send implements [wire].
+func (x *ruledStream) send() error {
+	x.sent, x.sending = time.Now(), true
+	body, _ := x.request.body.outgoing()
+	fields := edited2(x.fields, x.request.in, x.request.out, editedLength2(&x.request.body))
+	end := body == http.NoBody
+	if err := x.openUpstream(fields, end); err != nil {
+		return err
+	}
+	if !end {
+		x.upload(body)
+	}
+	for {
+		status, fields, end, err := x.upstream.ReadHead()
+		if err != nil {
+			return asUpstream2(err)
+		}
+		if status < 200 {
+			if status != http.StatusContinue || !x.continued {
+				x.caller.SendHead(fields, false)
+				x.r.link.Flush()
+			}
+			continue
+		}
+		x.replied(status, fields, end)
+		return nil
+	}
+}
+
+// openUpstream opens the exchange's stream. A connection that turns out to be
+// going away before that does not count.
+func (x *ruledStream) openUpstream(fields []http2.Field, end bool) error {
+	for range maxUnsent {
+		up, err := x.r.connected(x.ctx)
+		if err != nil {
+			return err
+		}
+		u := up.hop.Open(x, nil, fields, end)
+		if u.Err() != nil {
+			x.r.forget(up, false)
+			continue
+		}
+		x.record.Attempts = 1
+		x.state.Lock()
+		x.upstream = u
+		gone := x.gone
+		x.state.Unlock()
+		if gone {
+			u.Reset(http2.Cancel)
+		}
+		x.r.link.Flush()
+		return nil
+	}
+	return &Error{Origin: OriginUpstream, Reason: intercept.WasReset, Err: errors.New("every connection was going away")}
+}
+
+// editedLength2 is the content-length that a head gets for a body that steps
+// replaced, -1 where it stays as it came.
+func editedLength2(b *body) int64 {
+	if !b.isEdited {
+		return -1
+	}
+	return int64(len(b.edited))
+}
+
+// upload sends the request's body: what is at hand at once, else as it comes,
+// in a goroutine.
+func (x *ruledStream) upload(body io.ReadCloser) {
+	x.pumped = make(chan struct{})
+	if x.request.body.whole || x.request.body.isEdited {
+		if body.(*bytesBody).Len() <= atOnce {
+			x.pump(body)
+			return
+		}
+	}
+	x.r.exchanges.Add(1)
+	x.p.wait.Go(func() {
+		defer x.r.exchanges.Done()
+		x.pump(body)
+	})
+}
+
+// atOnce is how much of a body is sent without waiting for windows: no more than
+// may wait in a stream.
+const atOnce = 16 << 10
+
+// pump copies the request's body upstream. An error of either side is met by the
+// exchange, which waits for the response.
+func (x *ruledStream) pump(body io.Reader) {
+	defer close(x.pumped)
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	for {
+		n, err := body.Read(*buf)
+		last := err == io.EOF
+		var trailers []http2.Field
+		if last {
+			trailers = x.caller.Trailers()
+		}
+		if n > 0 || last && trailers == nil {
+			if x.upstream.Write((*buf)[:n], last && trailers == nil) != nil {
+				x.caller.Discard()
+				return
+			}
+		}
+		if err != nil {
+			if trailers != nil {
+				x.mu.Lock()
+				x.request.trailers = fields2(trailers)
+				x.mu.Unlock()
+				x.upstream.SendTrailers(trailers)
+				x.r.link.Flush()
+			}
+			return
+		}
+	}
+}
+
+// replied notes the head of a final response.
+func (x *ruledStream) replied(status int, fields []http2.Field, end bool) {
+	x.reply, x.replyEnds = fields, end
+	head := responseHead2(status, fields)
+	x.response.in, x.response.out = head, head
+	x.response.body = body{x: &x.exchange, stream: &upstreamBody2{x.upstream}, size: declared2(fields, end)}
+	if end {
+		x.response.body.stream = http.NoBody
+	}
+}
+
+// respond implements [wire].
+func (x *ruledStream) respond() error {
+	fallback := x.record.Answered == answeredFallback
+	x.judgeBody()
+	body, size := x.response.body.outgoing()
+	if fallback && size == 0 {
+		body = http.NoBody
+	}
+	trailers := x.response.trailers
+	fields := x.outgoingReply(fallback, size)
+	end := body == http.NoBody && (x.replyEnds || fallback && trailers == nil)
+	x.record.Status = x.response.out.Status
+	x.began = true
+	x.caller.SendHead(fields, end)
+	if end {
+		x.r.link.Flush()
+		return nil
+	}
+	if err := x.download(body, func() []http2.Field {
+		if fallback {
+			return lower2(trailers)
+		}
+		return x.upstream.Trailers()
+	}); err != nil {
+		return err
+	}
+	return nil
+}
+
+// outgoingReply is the response's head as it leaves.
+func (x *ruledStream) outgoingReply(fallback bool, size int64) []http2.Field {
+	b, head := &x.response.body, x.response.out
+	if fallback {
+		fields := made2(head.Status, head.Fields)
+		if size >= 0 && !bodiless(head.Status) {
+			fields = append(fields, http2.Field{Name: "content-length", Value: strconv.FormatInt(size, 10)})
+		}
+		return fields
+	}
+	fields := edited2(x.reply, x.response.in, head, editedLength2(b))
+	if noBody := x.request.in.Method == http.MethodHead || head.Status == http.StatusNotModified; noBody && x.touchesResponse() {
+		kept := make([]http2.Field, 0, len(fields))
+		for _, f := range fields { // the length of what the steps would leave is not known
+			if f.Name != "content-length" {
+				kept = append(kept, f)
+			}
+		}
+		return kept
+	}
+	return fields
+}
+
+// download copies the response's body to the caller as it comes.
+func (x *ruledStream) download(body io.Reader, trailers func() []http2.Field) error {
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	if u := x.upstream; u != nil && !u.Buffered() {
+		x.r.link.Flush() // the head does not wait for the body
+	}
+	for {
+		n, err := body.Read(*buf)
+		last := err == io.EOF
+		if err != nil && !last {
+			return x.upstreamFailed(err)
+		}
+		var tail []http2.Field
+		if last {
+			tail = trailers()
+		}
+		if n > 0 || last && tail == nil {
+			if x.caller.Write((*buf)[:n], last && tail == nil) != nil {
+				return x.callerGone()
+			}
+			if n > 0 {
+				x.streamed()
+			}
+		}
+		if last {
+			if tail != nil {
+				x.record.Response.Trailers = fieldsOf2(tail)
+				x.caller.SendTrailers(tail)
+				x.r.link.Flush()
+			}
+			return nil
+		}
+	}
+}
+
+// answer implements [wire].
+func (x *ruledStream) answer(a *answer) {
+	fields := rules.Fields{{Name: errorHeader, Value: a.headerValue()}}
+	if a.retryAfter > 0 {
+		fields = append(fields, rules.Field{Name: "retry-after", Value: strconv.Itoa(a.retryAfter)})
+	}
+	if x.kind == callGRPC {
+		n, _ := a.code.Number()
+		fields = append(fields,
+			rules.Field{Name: "content-type", Value: x.request.in.Fields.Get("Content-Type")},
+			rules.Field{Name: "grpc-status", Value: strconv.Itoa(n)},
+			rules.Field{Name: "grpc-message", Value: encodeGRPCMessage(a.message)})
+		x.caller.SendHead(made2(http.StatusOK, fields), true)
+		return
+	}
+	body, contentType := x.errorBody(a)
+	fields = append(fields, rules.Field{Name: "content-type", Value: contentType})
+	head := append(made2(a.status, fields), http2.Field{Name: "content-length", Value: strconv.Itoa(len(body))})
+	if x.request.in.Method == http.MethodHead {
+		x.caller.SendHead(head, true)
+		return
+	}
+	x.caller.SendHead(head, false)
+	x.caller.SendData(body, true)
+}
+
+// finished implements [wire].
+func (x *ruledStream) finished(_ error, abort bool) {
+	if x.inline {
+		return
+	}
+	x.state.Lock()
+	u := x.upstream
+	x.done = true
+	x.state.Unlock()
+	x.settleStreams(u, abort)
+	x.r.held.Add(-1)
+	x.r.maybeLeave()
+	x.r.link.Flush()
+}
+
+// settleStreams leaves nothing open but what the two peers may still say.
+func (x *ruledStream) settleStreams(u *http2.Stream, abort bool) {
+	local := x.record.Answered != ""
+	if u != nil && (abort || local) {
+		u.Reset(http2.Cancel)
+	}
+	if u != nil {
+		u.Discard()
+	}
+	switch {
+	case abort:
+		x.caller.Reset(abortCode2(u))
+	case x.caller.PeerEnded():
+	case u == nil || local:
+		x.caller.Reset(http2.NoError) // the rest of the request is of no use
+	case u.Err() != nil:
+		x.caller.Reset(abortCode2(u))
+	default:
+		return // pump goes on until the caller or the upstream ends
+	}
+	x.caller.Discard()
+}
+
+// abortCode2 is the code that a caller's stream is reset with: the one that the
+// upstream reset its own with.
+func abortCode2(u *http2.Stream) http2.ErrCode {
+	if u == nil {
+		return http2.InternalError
+	}
+	var e *http2.Error
+	if errors.As(u.Err(), &e) && e.Reason == http2.ResetByPeer {
+		return e.Code
+	}
+	return http2.InternalError
+}
