@@ -22,11 +22,12 @@ import (
 // end is one end of a connection through Sluice, with all that it sent and
 // received.
 type end struct {
-	name  string
-	conn  *net.TCPConn
-	sent  []byte
-	ended bool // it ended its own stream, or reset
-	reset bool
+	name   string
+	conn   *net.TCPConn
+	sent   []byte
+	ended  bool // it ended its own stream, in whatever way
+	reset  bool
+	closed bool // it reads no more
 
 	reading sync.WaitGroup
 	mu      sync.Mutex // guards what follows

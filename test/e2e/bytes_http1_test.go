@@ -40,7 +40,7 @@ func TestHTTP1PassesByteForByte(t *testing.T) {
 func TestScriptsTellTheTruth(t *testing.T) {
 	testbed.Leaks(t)
 	b := &between{t: t, address: "127.0.0.1:0"}
-	for folder, parse := range map[string]func(string) (step, error){"http1": parseText} {
+	for folder, parse := range map[string]func(string) (step, error){"http1": parseText, "http2": parseFrames} {
 		for _, script := range conversations(t, folder, parse) {
 			for how, cut := range cuts {
 				t.Run(script.name+" "+how, func(t *testing.T) {
@@ -48,11 +48,28 @@ func TestScriptsTellTheTruth(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if err := play(caller, upstream, script.steps, cut); err != nil {
+					if err := play(caller, upstream, encoded(t, script.steps), cut); err != nil {
 						t.Error(err)
 					}
 				})
 			}
 		}
+	}
+}
+
+// TestStreamScriptsTellTheTruth plays the scripts of streams without a proxy.
+func TestStreamScriptsTellTheTruth(t *testing.T) {
+	testbed.Leaks(t)
+	b := &between{t: t, address: "127.0.0.1:0"}
+	for _, script := range conversations(t, "http2", parseFrames) {
+		t.Run(script.name, func(t *testing.T) {
+			caller, upstream, err := b.connect()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := playStreams(caller, upstream, script.steps); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -181,12 +181,12 @@ func do(s step, from, to *end, seen int, cut func([]byte) [][]byte) error {
 		}
 		return to.awaitEnd(s.verb == verbCut)
 	case verbReset:
-		from.ended, from.reset = true, true
+		from.ended, from.reset, from.closed = true, true, true
 		_ = from.conn.SetLinger(0)
 		from.conn.Close()
 		return to.awaitReset()
 	case verbClose:
-		from.ended = true
+		from.ended, from.closed = true, true
 		from.stop()
 		return to.awaitEnd(true)
 	}
@@ -196,7 +196,7 @@ func do(s step, from, to *end, seen int, cut func([]byte) [][]byte) error {
 // finish ends what the script left open, and compares everything.
 func finish(caller, upstream *end) error {
 	for _, side := range []struct{ from, to *end }{{caller, upstream}, {upstream, caller}} {
-		if side.from.ended || side.to.over() != nil && !errors.Is(side.to.over(), io.EOF) {
+		if side.from.ended || side.to.closed || side.to.over() != nil && !errors.Is(side.to.over(), io.EOF) {
 			continue
 		}
 		if err := side.from.conn.CloseWrite(); err != nil && !gone(err) {
