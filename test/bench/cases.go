@@ -119,9 +119,10 @@ func allCases(files int) []benchCase {
 // namespaces that are otherwise the same.
 func redirectCases() []benchCase {
 	ways := []string{redirected, direct}
+	shown := []gate{{Name: redirected, Peer: direct, Plus: true}}
 	return []benchCase{
-		{ID: "R1", Title: "REDIRECT, HTTP/1.1 GET 100 B, 64 connections", Spec: traffic.Spec{Kind: traffic.Get, Conns: 64}, Of: perRequest(), Proxies: ways},
-		{ID: "R5", Title: "REDIRECT, gRPC unary, saturated", Spec: traffic.Spec{Kind: traffic.Unary, Conns: 8, Streams: 8}, Of: perRequest(), Proxies: ways},
+		{ID: "R1", Title: "REDIRECT, HTTP/1.1 GET 100 B, 64 connections", Spec: traffic.Spec{Kind: traffic.Get, Conns: 64}, Of: perRequest(), Proxies: ways, Gates: shown},
+		{ID: "R5", Title: "REDIRECT, gRPC unary, saturated", Spec: traffic.Spec{Kind: traffic.Unary, Conns: 8, Streams: 8}, Of: perRequest(), Proxies: ways, Gates: shown},
 	}
 }
 

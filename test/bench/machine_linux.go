@@ -13,11 +13,15 @@ import (
 )
 
 // writeMachine says what the tables were measured on, and of what.
-func writeMachine(w io.Writer, began time.Time, o options) {
+func writeMachine(w io.Writer, began time.Time, o options, outcomes []outcome) {
 	fmt.Fprintf(w, "Measured on %s, commit %s, %d rounds of %v, in %v.\n\n", began.UTC().Format("2006-01-02 15:04 MST"), commit(), o.rounds, o.length,
 		time.Since(began).Round(time.Second))
 	fmt.Fprintf(w, "Machine: %s, %d processors, Linux %s, %s, nginx %s, HAProxy %s.\n\n", processor(), runtime.NumCPU(), kernel(), runtime.Version(),
 		installed(nginx, nginxVersion), installed(haproxy, haproxyVersion))
+	// Others cost the proxies their caches, which is not the same for all.
+	if percent := disturbance(outcomes); percent > 2 {
+		fmt.Fprintf(w, "**Disturbed:** other processes had %.0f %% of the proxies' processor. Measure again on a quiet machine.\n\n", percent)
+	}
 }
 
 // commit is the tree's, with a plus if it was changed since.

@@ -124,7 +124,7 @@ func bench() error {
 		outcomes = append(outcomes, outcome)
 	}
 	var report bytes.Buffer
-	writeMachine(&report, began, o)
+	writeMachine(&report, began, o, outcomes)
 	writeTables(&report, outcomes)
 	if _, err := io.Copy(os.Stdout, bytes.NewReader(report.Bytes())); err != nil {
 		return err

@@ -31,6 +31,7 @@ func (r *runner) run(ctx context.Context, c benchCase) (outcome, error) {
 	for name := range r.also {
 		if at := slices.Index(c.Proxies, sluice); at >= 0 {
 			c.Proxies = slices.Insert(slices.Clone(c.Proxies), at+1, name)
+			c.Gates = append(slices.Clone(c.Gates), gate{Peer: name})
 		}
 	}
 	o := outcome{benchCase: c, By: map[string]samples{}}
@@ -97,7 +98,7 @@ func (r *runner) start(c benchCase, name string) (*target, error) {
 
 func (r *runner) measure(ctx context.Context, c benchCase, t *target) (traffic.Result, error) {
 	spec := c.Spec
-	spec.Address, spec.PIDs = t.at[spec.Kind.Protocol()], t.pids
+	spec.Address, spec.PIDs, spec.OnCPU = t.at[spec.Kind.Protocol()], t.pids, r.cpus.proxy
 	return r.load(ctx, t.caller, spec)
 }
 

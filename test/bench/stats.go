@@ -59,3 +59,22 @@ func rate(r traffic.Result) float64 { return r.Count / r.Elapsed.Seconds() }
 
 // busy is the share of its processor that the proxy used, in percent.
 func busy(r traffic.Result) float64 { return 100 * float64(r.CPU) / float64(r.Elapsed) }
+
+// others is the share of the proxy's processor that others had, in percent.
+func others(r traffic.Result) float64 {
+	if r.Elapsed == 0 {
+		return 0
+	}
+	return 100 * float64(r.Others) / float64(r.Elapsed)
+}
+
+// disturbance is the median of others over all runs.
+func disturbance(outcomes []outcome) float64 {
+	var all samples
+	for _, o := range outcomes {
+		for _, s := range o.By {
+			all = append(all, s...)
+		}
+	}
+	return all.median(others)
+}

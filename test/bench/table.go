@@ -33,7 +33,7 @@ func (o outcome) held(g gate) (value float64, held bool) {
 	default:
 		value /= o.figure(g.Peer)
 	}
-	return value, value <= g.Must // of NaN: false
+	return value, g.Must == 0 || value <= g.Must // of NaN: false
 }
 
 func (g gate) name() string {
@@ -66,6 +66,8 @@ func writeGates(w io.Writer, outcomes []outcome) {
 			value, held := o.held(g)
 			verdict := "**fail**"
 			switch {
+			case g.Must == 0:
+				verdict = ""
 			case value <= g.Aim:
 				verdict = "pass, aim reached"
 			case held:
@@ -78,14 +80,16 @@ func writeGates(w io.Writer, outcomes []outcome) {
 			case g.Peer != "":
 				peer, format = fmt.Sprintf("%s %s", g.Peer, number(o.figure(g.Peer), o.Of.Digits)), "%.2f ×"
 			}
-			show := func(v float64) string {
-				if math.IsNaN(v) {
-					return "–"
-				}
-				return fmt.Sprintf(format, v)
+			must, aim := fmt.Sprintf(format, g.Must), fmt.Sprintf(format, g.Aim)
+			if g.Must == 0 {
+				must, aim = "–", "–"
+			}
+			result := "–"
+			if !math.IsNaN(value) {
+				result = fmt.Sprintf(format, value)
 			}
 			row(w, o.ID, o.Title, o.Of.Unit, fmt.Sprintf("%s %s", g.name(), number(o.figure(g.name()), o.Of.Digits)), peer,
-				show(value), show(g.Must), show(g.Aim), verdict)
+				result, must, aim, verdict)
 		}
 	}
 }

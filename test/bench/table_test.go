@@ -51,6 +51,7 @@ func TestTablesShowMediansRatiosAndGates(t *testing.T) {
 				{Name: sluiceRules, Peer: sluice, Plus: true, Must: 0.5, Aim: 0.2},
 				{Must: 40, Aim: 25},
 				{Peer: reverseProxy, Must: 1, Aim: 1},
+				{Name: sluiceRules, Peer: sluice},
 			},
 		},
 		By: map[string]samples{
@@ -69,6 +70,7 @@ func TestTablesShowMediansRatiosAndGates(t *testing.T) {
 | 1 | GET | µs/request | sluice 24.0 | haproxy – | – | 1.25 × | 1.00 × | **fail** |
 | 1 | GET | µs/request | sluice+rules 24.4 | sluice 24.0 | +0.40 | +0.50 | +0.20 | pass |
 | 1 | GET | µs/request | sluice 24.0 | – | 24.0 µs/request | 40.0 µs/request | 25.0 µs/request | pass, aim reached |
+| 1 | GET | µs/request | sluice+rules 24.4 | sluice 24.0 | 1.02 × | – | – |  |
 
 | case | proxy | unit | median | min … max | p50 ms | p99 ms | units/s | CPU % | RSS MiB | peak MiB |
 | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |

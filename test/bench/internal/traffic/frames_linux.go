@@ -92,11 +92,12 @@ type link struct {
 	writer  *headWriter
 	send    int // may be sent on the connection
 	initial int // may be sent on a new stream
+	most    int // streams may be open
 	owed    int // was taken, without credit given for it
 }
 
 func newLink(heads ...[]hpack.HeaderField) link {
-	return link{reader: newHeadReader(), writer: newHeadWriter(heads...), send: defaultWindow, initial: defaultWindow}
+	return link{reader: newHeadReader(), writer: newHeadWriter(heads...), send: defaultWindow, initial: defaultWindow, most: 100}
 }
 
 // take notes n bytes of DATA that came, and gives credit for the connection
@@ -122,6 +123,8 @@ func (l *link) control(c *conn, f frame, grow func(stream uint32, n int)) error 
 			switch id {
 			case 1: // SETTINGS_HEADER_TABLE_SIZE
 				l.writer.limit(value)
+			case 3: // SETTINGS_MAX_CONCURRENT_STREAMS
+				l.most = value
 			case 4: // SETTINGS_INITIAL_WINDOW_SIZE
 				change := value - l.initial
 				l.initial = value

@@ -16,7 +16,8 @@ type grpcClient struct {
 	calls   map[uint32]*grpcCall
 	free    []*grpcCall // whose memory serves again
 	next    uint32
-	waiting []*grpcCall // for a window
+	waiting []*grpcCall     // for a window
+	due     []time.Duration // when calls were to begin that wait for another one's end
 }
 
 // grpcCall is one stream.
@@ -47,7 +48,17 @@ func newGRPCClient(c *conn, shared *caller) *grpcClient {
 
 func (g *grpcClient) bidi() bool { return g.spec.Kind == Bidi }
 
+// begin begins a call, or leaves it for later if no more are allowed at a time.
 func (g *grpcClient) begin(at time.Duration) {
+	g.meter.inFlight++
+	if len(g.calls) >= g.most {
+		g.due = append(g.due, at)
+		return
+	}
+	g.open(at)
+}
+
+func (g *grpcClient) open(at time.Duration) {
 	var call *grpcCall
 	if n := len(g.free); n > 0 {
 		call, g.free = g.free[n-1], g.free[:n-1]
@@ -58,18 +69,15 @@ func (g *grpcClient) begin(at time.Duration) {
 	g.next += 2
 	g.calls[call.id] = call
 	g.conn.out = appendFrame(g.conn.out, frameHeaders, flagEndHeaders, call.id, g.writer.block(0))
-	messages := 1
-	if g.bidi() {
-		messages = g.spec.InFlight
-	}
-	for range messages {
+	g.say(call, at)
+	for range g.spec.InFlight - 1 {
+		g.meter.inFlight++
 		g.say(call, at)
 	}
 }
 
 // say sends a message on call, at once or when the windows allow it.
 func (g *grpcClient) say(call *grpcCall, at time.Duration) {
-	g.meter.inFlight++
 	call.began = append(call.began, at)
 	if call.pending++; call.pending == 1 && !g.flushCall(call) {
 		g.waiting = append(g.waiting, call)
@@ -161,6 +169,11 @@ func (g *grpcClient) head(f frame) error {
 	now := g.conn.loop.now()
 	g.meter.answered(call.began[0], now)
 	g.free = append(g.free, call)
+	if len(g.due) > 0 {
+		at := g.due[0]
+		g.due = append(g.due[:0], g.due[1:]...)
+		g.open(at)
+	}
 	if g.again() {
 		g.begin(now)
 	}
@@ -204,6 +217,7 @@ func (g *grpcClient) message(call *grpcCall) {
 	g.meter.answered(call.began[0], now)
 	call.began = append(call.began[:0], call.began[1:]...)
 	if g.again() {
+		g.meter.inFlight++
 		g.say(call, now)
 	}
 }

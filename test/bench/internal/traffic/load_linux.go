@@ -95,7 +95,8 @@ func (r *load) measure() (Result, error) {
 		return Result{}, err
 	}
 	before, err := CPU(r.spec.PIDs)
-	if err != nil {
+	busyBefore, err2 := Busy(r.spec.OnCPU)
+	if err := errors.Join(err, err2); err != nil {
 		return Result{}, err
 	}
 	r.meter.reset()
@@ -105,10 +106,12 @@ func (r *load) measure() (Result, error) {
 	}
 	count, latency, elapsed := r.meter.count, r.meter.latency, r.loop.now()-began
 	after, err := CPU(r.spec.PIDs)
-	if err != nil {
+	busy, err2 := Busy(r.spec.OnCPU)
+	if err := errors.Join(err, err2); err != nil {
 		return Result{}, err
 	}
 	result := Result{Count: count, Elapsed: elapsed, CPU: after - before, P50: latency.quantile(.5), P99: latency.quantile(.99)}
+	result.Others = max(busy-busyBefore-result.CPU, 0)
 	if result.RSS, result.Peak, err = Memory(r.spec.PIDs); err != nil {
 		return Result{}, err
 	}

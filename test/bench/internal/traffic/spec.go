@@ -46,11 +46,12 @@ type Spec struct {
 	Address  string        // of the proxy
 	Conns    int           // how many connections
 	Streams  int           // of each connection; HTTP/2 only
-	InFlight int           // messages of each stream; Bidi only
+	InFlight int           // messages of each stream; 1 but for Bidi
 	Rate     int           // requests a second over all connections, in an open loop; 0: a closed loop
 	Warm     time.Duration // before the measurement
 	For      time.Duration // of the measurement; of Idle: how long the connections idle before it
 	PIDs     []int         // the proxy's processes
+	OnCPU    int           // the proxy's processor
 }
 
 // Result is what a run measured.
@@ -58,6 +59,7 @@ type Result struct {
 	Count   float64 // requests; messages of Bidi, there and back; MiB of Raw; connections of Idle
 	Elapsed time.Duration
 	CPU     time.Duration // of the proxy, user and system
+	Others  time.Duration // that others had of the proxy's processor
 	P50     time.Duration // of a request, or of a message there and back; 0 of Raw and Idle
 	P99     time.Duration
 	RSS     int64 // of the proxy at the end, with all connections open; bytes

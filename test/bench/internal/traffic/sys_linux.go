@@ -52,6 +52,32 @@ func CPU(pids []int) (time.Duration, error) {
 	return sum, nil
 }
 
+// Busy is the time that a processor has not been idle, in ticks of 10 ms.
+func Busy(cpu int) (time.Duration, error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		if len(fields) < 9 || fields[0] != "cpu"+strconv.Itoa(cpu) {
+			continue
+		}
+		var ticks int64
+		// user, nice, system, then idle and waiting, then interrupts and what
+		// the hypervisor took (proc(5)).
+		for _, i := range [...]int{1, 2, 3, 6, 7, 8} {
+			n, err := strconv.ParseInt(fields[i], 10, 64)
+			if err != nil {
+				return 0, fmt.Errorf("read /proc/stat: %w", err)
+			}
+			ticks += n
+		}
+		return time.Duration(ticks) * 10 * time.Millisecond, nil
+	}
+	return 0, fmt.Errorf("processor %d is not in /proc/stat", cpu)
+}
+
 // Memory is the resident memory of processes, now and at most, in bytes.
 func Memory(pids []int) (rss, peak int64, err error) {
 	for _, pid := range pids {
