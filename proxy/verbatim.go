@@ -85,6 +85,10 @@ func newVerbatim(c *conn, up *net.TCPConn, greeting []byte) *verbatim {
 		v: v, from: OriginUpstream, src: up, dst: c.tcp, guard: upstream, now: now, side: upstreamEnded,
 		in: sock.NewReader(up, &c.p.buffers, greeting), heads: http2.NewDecoder(),
 	}
+	for _, w := range []*way{&v.toUpstream, &v.toCaller} {
+		w.checker.MaxFrame = http2.MaxMaxFrame // what they agreed on is their own affair
+		w.table = http2.DefaultHeaderTableSize
+	}
 	v.toUpstream.back, v.toCaller.back = &v.toCaller, &v.toUpstream
 	return v
 }

@@ -45,7 +45,7 @@ func (w *way) head() error {
 		// Once allowed is allowed: the receiver judges, and knows when its
 		// settings came into force.
 		w.table = allow
-		w.heads.AllowTable(max(allow, http2.DefaultHeaderTableSize))
+		w.heads.AllowTable(allow)
 	}
 	fields, err := w.heads.Decode(w.block.Bytes())
 	if errors.Is(err, http2.ErrHeadTooLarge) {
@@ -270,6 +270,9 @@ func (w *way) tell() {
 	v.mu.Unlock()
 	clear(w.done)
 	w.done = w.done[:0]
+	if v.c.p.draining.Load() {
+		v.goAway() // a connection that began since has had its exchange
+	}
 }
 
 // finish completes the record.
