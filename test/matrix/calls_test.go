@@ -26,7 +26,8 @@ type callAction struct {
 	rule  string
 	place place
 	only  string // a method; "" for all
-	item  string // the only item that the caller sends; "" for the method's
+	ends  bool   // the call ends at its first item, and the caller sends no more
+	late  bool   // it ends by the answer: whether the upstream had all of the call by then is a matter of time
 	bad   bool   // the caller sends bytes that are no item
 	call  callScript
 
@@ -71,20 +72,20 @@ var callActions = []callAction{
 	{name: "two-results", rule: "response:\n  - jq: ., .\n", only: "Unary"},
 
 	{name: "reject-by-head", rule: "request:\n  - when: $request.headers[\"x-secret\"] == \"s\"\n    reject: {grpc: UNAUTHENTICATED, message: not you}\n"},
-	{name: "reject-by-message", rule: "request:\n  - when: .name == \"a\"\n    reject: {grpc: OUT_OF_RANGE, message: 100 % \"no\"}\n"},
+	{name: "reject-by-message", ends: true, rule: "request:\n  - when: .name == \"a\"\n    reject: {grpc: OUT_OF_RANGE, message: 100 % \"no\"}\n"},
 	{name: "reject-second", rule: "request:\n  - when: .name == \"b\"\n    reject: {status: 422}\n", only: "Client"},
-	{name: "reject-response", rule: "response:\n  - when: .name != \"\"\n    reject: {grpc: DATA_LOSS, message: lost}\n"},
-	{name: "reject-response-head", rule: "response:\n  - when: $response.headers[\"x-up\"] != null\n    reject: {grpc: ABORTED}\n"},
+	{name: "reject-response", ends: true, late: true, rule: "response:\n  - when: .name != \"\"\n    reject: {grpc: DATA_LOSS, message: lost}\n"},
+	{name: "reject-response-head", ends: true, late: true, rule: "response:\n  - when: $response.headers[\"x-up\"] != null\n    reject: {grpc: ABORTED}\n"},
 
 	{name: "bad-request", rule: callRewrites, bad: true},
 	{name: "bad-request-pass", rule: "on_error: pass\n" + callRewrites, bad: true, call: callScript{silent: true, code: "3", message: "what?"}},
-	{name: "bad-response", rule: callRewrites, call: callScript{bad: true}},
-	{name: "error", rule: "request:\n  - jq: error(\"no\")\n"},
+	{name: "bad-response", ends: true, late: true, rule: callRewrites, call: callScript{bad: true}},
+	{name: "error", ends: true, rule: "request:\n  - jq: error(\"no\")\n"},
 	{name: "error-pass", rule: "on_error: pass\nrequest:\n  - jq: error(\"no\")\nresponse:\n  - jq: error(\"no\")\n"},
-	{name: "error-response", rule: "response:\n  - jq: error(\"no\")\n"},
-	{name: "encode", rule: "request:\n  - jq: .big = \"many\"\n"},
-	{name: "too-large", rule: "limits: {message: 1B}\n" + callRewrites},
-	{name: "too-large-response", rule: "limits: {message: 1B}\nresponse:\n  - jq: .\n",
+	{name: "error-response", ends: true, late: true, rule: "response:\n  - jq: error(\"no\")\n"},
+	{name: "encode", ends: true, rule: "request:\n  - jq: .big = \"many\"\n"},
+	{name: "too-large", ends: true, rule: "limits: {message: 1B}\n" + callRewrites},
+	{name: "too-large-response", ends: true, late: true, rule: "limits: {message: 1B}\nresponse:\n  - jq: .\n",
 		notIn: "exchange: where the upstream's trailers come before its message is read, grpc-go's own refusal is taken for the upstream's status"},
 	{name: "too-large-pass", rule: "on_error: pass\nlimits: {message: 1B}\n" + callRewrites},
 
@@ -110,12 +111,12 @@ var callActions = []callAction{
 	{name: "reset-no-rules", place: noRules, call: callScript{reset: true}},
 	{name: "reset", rule: callHeads, call: callScript{reset: true}},
 	{name: "reset-rewrite", rule: callRewrites, call: callScript{reset: true}},
-	{name: "cut-no-rules", place: noRules, call: callScript{cut: true}, only: "Bidi"},
-	{name: "cut", rule: callHeads, call: callScript{cut: true}, only: "Bidi"},
-	{name: "cut-rewrite", rule: callRewrites, call: callScript{cut: true}, only: "Bidi"},
+	{name: "cut-no-rules", ends: true, late: true, place: noRules, call: callScript{cut: true}, only: "Bidi"},
+	{name: "cut", ends: true, late: true, rule: callHeads, call: callScript{cut: true}, only: "Bidi"},
+	{name: "cut-rewrite", ends: true, late: true, rule: callRewrites, call: callScript{cut: true}, only: "Bidi"},
 	{name: "no-grpc", place: noRules, call: callScript{noGRPC: true}},
 	{name: "no-grpc-rewrite", rule: callRewrites, call: callScript{noGRPC: true}},
-	{name: "cancel", place: noRules, cancel: true, only: "Bidi"},
-	{name: "cancel-heads", rule: callHeads, cancel: true, only: "Bidi"},
-	{name: "cancel-rewrite", rule: callRewrites, cancel: true, only: "Bidi"},
+	{name: "cancel", ends: true, place: noRules, cancel: true, only: "Bidi"},
+	{name: "cancel-heads", ends: true, rule: callHeads, cancel: true, only: "Bidi"},
+	{name: "cancel-rewrite", ends: true, rule: callRewrites, cancel: true, only: "Bidi"},
 }

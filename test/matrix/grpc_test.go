@@ -85,7 +85,7 @@ func (c callCase) items(s *items) [][]byte {
 	for _, name := range c.method.in {
 		in = append(in, s.named(name))
 	}
-	if c.action.cancel || c.action.call.cut {
+	if c.action.ends {
 		in = in[:1]
 	}
 	return in
@@ -124,6 +124,11 @@ func (c callCase) run(t *testing.T, l lane, up *upstream, service *items, s *sid
 		}
 	}
 	r.Upstream = up.saw(id)
+	for i := range r.Upstream {
+		if a.late {
+			r.Upstream[i].Err = ""
+		}
+	}
 	if a.place == amongRules || a.place == noRules {
 		next := id + "-next"
 		up.expect(next, script{call: func(w http.ResponseWriter, r *http.Request, s1 *seen) {
@@ -170,7 +175,7 @@ func (c callCase) sent(s *items) sent {
 	was.response = sentHalf{trailers: []string{"x-trailer: t"}}
 	for _, f := range answerFields(c.encoding.name) {
 		if name, _, _ := strings.Cut(f, ": "); name != "grpc-encoding" { // grpc-go's callers do not show it
-			was.response.fields = append(was.response.fields, cmp.Or(map[string]string{"x-up-bin": "x-up-bin: \x00\x01"}[name], f))
+			was.response.fields = append(was.response.fields, cmp.Or(map[string]string{"x-up-bin": "x-up-bin: AB"}[name], f))
 		}
 	}
 	was.response.messages = c.answers(s)

@@ -180,6 +180,7 @@ func (s *items) serve(a *callAction, m method, w http.ResponseWriter, r *http.Re
 		h.Set("Grpc-Status", script.status())
 		h.Set("Grpc-Message", percentEncoded(script.message))
 		h.Set("X-Trailer", "t")
+		h["Content-Length"] = nil
 		w.WriteHeader(http.StatusOK)
 		return
 	}
@@ -248,7 +249,7 @@ func percentEncoded(s string) string {
 }
 
 func answerFields(coding string) []string {
-	fields := []string{"content-type: application/grpc", "x-up: 1", "x-up: 2", "x-up-bin: AAE"}
+	fields := []string{"content-type: application/grpc", "x-up: 1", "x-up: 2", "x-up-bin: QUI"}
 	if coding != "" {
 		fields = append(fields, "grpc-encoding: "+coding)
 	}
