@@ -14,7 +14,11 @@ import (
 
 // writeMachine says what the tables were measured on, and of what.
 func writeMachine(w io.Writer, began time.Time, o options, outcomes []outcome) {
-	fmt.Fprintf(w, "Measured on %s, commit %s, %d rounds of %v, in %v.\n\n", began.UTC().Format("2006-01-02 15:04 MST"), commit(), o.rounds, o.length,
+	what := "commit " + commit()
+	if o.sluice != "" {
+		what = "binary " + o.sluice
+	}
+	fmt.Fprintf(w, "Measured on %s, %s, %d rounds of %v, in %v.\n\n", began.UTC().Format("2006-01-02 15:04 MST"), what, o.rounds, o.length,
 		time.Since(began).Round(time.Second))
 	fmt.Fprintf(w, "Machine: %s, %d processors, Linux %s, %s, nginx %s, HAProxy %s.\n\n", processor(), runtime.NumCPU(), kernel(), runtime.Version(),
 		installed(nginx, nginxVersion), installed(haproxy, haproxyVersion))

@@ -89,7 +89,9 @@ func (r *runner) start(c benchCase, name string) (*target, error) {
 		}
 		return r.startInPod(r.pods[name], name)
 	}
-	p := plan{name: name, binary: r.sluice, upstream: r.backend.at, conns: c.Spec.Conns + 64}
+	// nginx has an upstream connection for each stream, of which an open loop
+	// may have many.
+	p := plan{name: name, binary: r.sluice, upstream: r.backend.at, conns: c.Spec.Conns + 1024}
 	if binary, ok := r.also[name]; ok {
 		p.binary = binary
 	}
