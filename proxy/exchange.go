@@ -51,6 +51,9 @@ type exchange struct {
 	stream streamRules
 }
 
+// touchable reports whether a route could match exchanges like this one.
+func (x *exchange) touchable() bool { return x.set.CanTouch(x.c.Direction, x.c.port()) }
+
 // half is what is known of the request or the response on its way through.
 type half struct {
 	in, out  *rules.Head // as received; to be sent

@@ -45,19 +45,19 @@ func (x *exchange) finish(err error) {
 	abort := x.abortOf(err)
 	if err != nil {
 		x.explain(err)
-		if !abort && !x.began {
-			if x.record.Answered == "" {
-				x.record.Answered = answeredError
-			}
-			a := x.answerFor(err) // answer.go
-			x.record.Status, x.began = a.status, true
-			if x.kind == callGRPC {
-				x.record.Status, x.record.GRPCStatus = http.StatusOK, a.code
-			}
-			x.wire.answer(a)
-		}
 	}
-	x.settle(x.record.Error)
+	x.settle(x.record.Error) // first: whoever has the answer sees what it led to
+	if err != nil && !abort && !x.began {
+		if x.record.Answered == "" {
+			x.record.Answered = answeredError
+		}
+		a := x.answerFor(err) // answer.go
+		x.record.Status, x.began = a.status, true
+		if x.kind == callGRPC {
+			x.record.Status, x.record.GRPCStatus = http.StatusOK, a.code
+		}
+		x.wire.answer(a)
+	}
 	x.complete()
 	x.cancel(errFinished)
 	x.p.Observer.Observe(x.record)

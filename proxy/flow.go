@@ -44,13 +44,9 @@ func (p *Proxy) serveConn(l *Listener, nc net.Conn) {
 	p.wait.Go(c.dialUpstream) // sniff.go: at accept, so that a server may speak first
 	switch c.sniff() {
 	case detect.HTTP1, detect.TooLong:
-		if p.Lane != LaneExchange {
-			p.relayHTTP1(c) // relay1.go
-			return
-		}
-		p.serveHTTP(c, HTTP1) // front.go: net/http reads requests and calls ServeHTTP
+		p.carryHTTP1(c) // lane.go
 	case detect.HTTP2:
-		p.serveHTTP(c, HTTP2)
+		p.carryHTTP2(c) // lane.go
 	case detect.TLS:
 		c.splice(TLS) // splice.go
 	case detect.Raw:

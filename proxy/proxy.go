@@ -130,6 +130,7 @@ type Proxy struct {
 	conns  map[*conn]struct{}
 	gone   *sync.Cond // the last of conns is gone
 	closed bool
+	done   chan struct{} // closed with it
 
 	idle       chan struct{} // made by Drain, closed when it may return
 	quietSince time.Time     // when the last connection ended
@@ -163,6 +164,7 @@ func New(cfg Config) (*Proxy, error) {
 		Config: cfg,
 		dialer: &intercept.Dialer{Mark: cfg.Mark, Timeout: cfg.ConnectTimeout},
 		conns:  make(map[*conn]struct{}),
+		done:   make(chan struct{}),
 	}
 	addrs := make([]net.Addr, len(cfg.Listeners))
 	for i, l := range cfg.Listeners {
@@ -181,6 +183,7 @@ func New(cfg Config) (*Proxy, error) {
 	p.transports = newTransports()
 	p.http1 = p.newFront(HTTP1)
 	p.http2 = p.newFront(HTTP2)
+	p.wait.Go(p.followRules)
 	return p, nil
 }
 
@@ -210,6 +213,7 @@ func (p *Proxy) Drain(ctx context.Context) error {
 		p.draining.Store(true)
 		p.quietSince = time.Now()
 		p.wait.Go(old.sayGoAway)
+		p.wait.Go(p.sayGoAway)
 		p.wait.Go(p.emptyOut)
 	}
 	idle := p.idle
@@ -253,6 +257,9 @@ func (p *Proxy) emptyOut() {
 // waits for the goroutines it started.
 func (p *Proxy) Close() {
 	p.mu.Lock()
+	if !p.closed {
+		close(p.done)
+	}
 	p.closed = true
 	fronts := p.fronts
 	for c := range p.conns {

@@ -245,6 +245,7 @@ func (r *relay1) callerEnded() error {
 
 // shutUpstream ends our side towards the upstream, as the caller did its own.
 func (r *relay1) shutUpstream() {
+	r.c.callerEnded.Store(true)
 	if r.up != nil && r.callerShut.CompareAndSwap(false, true) {
 		_ = r.up.CloseWrite() // a connection that is gone says so to its reader
 	}

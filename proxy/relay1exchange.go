@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-proxy/sluice/proxy/internal/http1"
@@ -28,9 +29,11 @@ type exchange1 struct {
 	download  body1  // the response's
 	scratch   []byte
 
-	pumping sync.WaitGroup // pump, while a body is longer than what came with its head
-	pumped  bool           // pump was started
-	pumpErr error          // why it ended early; valid once pumping is done
+	pumping  sync.WaitGroup // pump, while a body is longer than what came with its head
+	pumped   bool           // pump was started
+	pumpDone atomic.Bool
+	pumpStop atomic.Bool // nobody wants the rest
+	pumpErr  error       // why it ended early; valid once pumping is done
 
 	continued bool // the caller was told to go on with its body
 	tunnels   bool // the upstream agreed to a tunnel
@@ -50,6 +53,7 @@ func (x *exchange1) reset() {
 	x.exchange = exchange{}
 	x.upload, x.download = body1{}, body1{}
 	x.r, x.size, x.replySize, x.scratch, x.held, x.heldReply = nil, 0, 0, scratch, held, heldReply
+	x.pumpStop.Store(false)
 	x.pumped, x.pumpErr, x.continued, x.tunnels, x.ends = false, nil, false, false, false
 }
 
@@ -246,6 +250,7 @@ func (x *exchange1) call() error { return errors.ErrUnsupported }
 func (x *exchange1) finished(err error, abort bool) {
 	switch {
 	case abort && x.mirrorsEnd(err):
+		_ = x.r.shutCaller()
 		x.ends = true
 	case abort:
 		x.r.c.abort(err)
@@ -256,11 +261,12 @@ func (x *exchange1) finished(err error, abort bool) {
 }
 
 // mirrorsEnd reports whether the upstream has just ended where an answer was
-// due, or in the middle of one: then the caller's side is ended in the same way.
+// due, or in the middle of one, and no rule has a say: then the caller's side is
+// ended in the same way.
 func (x *exchange1) mirrorsEnd(err error) bool {
 	var e *Error
-	return errors.As(err, &e) && e.Origin == OriginUpstream && e.Reason == intercept.WasReset &&
-		(errors.Is(e.Err, io.EOF) || errors.Is(e.Err, io.ErrUnexpectedEOF)) && !x.response.body.isEdited
+	return x.route == nil && errors.As(err, &e) && e.Origin == OriginUpstream && e.Reason == intercept.WasReset &&
+		(errors.Is(e.Err, io.EOF) || errors.Is(e.Err, io.ErrUnexpectedEOF))
 }
 
 // linger ends the connection so that the caller can read what it was sent: a

@@ -132,7 +132,7 @@ func (c *changes1) name(name string, in, out rules.Fields, lines []int, end int)
 		}
 	}
 	for to := find(); to != nil; to = find() {
-		c.edits = append(c.edits, http1.LineEdit{Index: end, Name: to.Name, Value: to.Value})
+		c.edits = append(c.edits, http1.LineEdit{Index: end, Name: http.CanonicalHeaderKey(to.Name), Value: to.Value})
 	}
 }
 
@@ -152,11 +152,21 @@ func (x *exchange1) requestChanges() changes1 {
 	if b := &x.request.body; b.isEdited && h.Kind != http1.Chunked {
 		c.set(&h.Head, http1.ContentLength, "Content-Length", strconv.Itoa(len(b.edited)))
 	}
-	if h.Upgrade && lists([]string{string(h.Get(http1.UpgradeField))}, "h2c") && x.set.CanTouch(x.c.Direction, x.c.port()) {
+	if h.Listed && x.touchable() {
+		for i := range h.Fields { // rules do not see them, so nobody shall
+			if h.Fields[i].Kind == http1.Other && h.Hop(i) {
+				c.edits = append(c.edits, http1.LineEdit{Index: i, Remove: true})
+			}
+		}
+	}
+	if h.Upgrade && lists([]string{string(h.Get(http1.UpgradeField))}, "h2c") && x.touchable() {
 		// What follows would talk itself past the rules.
 		c.remove(&h.Head, http1.UpgradeField)
 		c.remove(&h.Head, http1.HTTP2Settings)
 		c.remove(&h.Head, http1.Connection)
+		if h.Close {
+			c.edits = append(c.edits, http1.LineEdit{Index: len(h.Fields), Name: "Connection", Value: "close"})
+		}
 	}
 	return c
 }

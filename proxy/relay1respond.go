@@ -15,6 +15,13 @@ import (
 
 // respond implements [wire].
 func (x *exchange1) respond() error {
+	if err := x.passResponse(); err != nil {
+		return x.upstreamFailed(err)
+	}
+	return nil
+}
+
+func (x *exchange1) passResponse() error {
 	if x.record.Answered == answeredFallback {
 		return x.respondFallback()
 	}
@@ -32,7 +39,6 @@ func (x *exchange1) respond() error {
 	if err := x.passDownload(); err != nil {
 		return err
 	}
-	x.record.Response.Trailers = x.trailers()
 	return nil
 }
 
@@ -45,14 +51,13 @@ func (x *exchange1) sendResponse() error {
 		b.seen = x.c.p.newCapture()
 	}
 	var out []byte
-	rest := 0 // of the upstream's buffer, forwarded after out
+	rest := 0        // of the upstream's buffer, forwarded
+	var broken error // what is wrong with the framing after that
 	reply := x.r.reply
 	if x.replySize > 0 && changes.none() {
 		out = reply.Buffered()
 		n, err := x.download.pass(out[x.replySize:], b.seen, b.judged)
-		if err != nil {
-			return err
-		}
+		broken = err
 		rest = x.replySize + n
 		out = out[:rest]
 		x.replySize = 0
@@ -73,20 +78,24 @@ func (x *exchange1) sendResponse() error {
 			x.dropDownload()
 		case b.isEdited:
 			out = appendBody1(out, x.reply1.Kind, b.edited, &x.download.frame)
-			x.record.Response.Trailers = x.trailers()
 		default:
 			out = append(out, x.download.kept...)
 			b.seen.add(b.raw)
 			b.judged.add(b.raw)
 			got := reply.Buffered()
 			n, err := x.download.pass(got, b.seen, b.judged)
-			if err != nil {
-				return err
-			}
+			broken = err
 			out = append(out, got[:n]...)
 			rest = n
 		}
 		x.scratch = out
+	}
+	if x.download.done() {
+		x.record.Response.Trailers = x.trailers()
+	}
+	if broken == nil && (b.isEdited || x.download.done()) && !x.tunnels {
+		x.settle(x.record.Error) // all is known; whoever has the answer sees what it led to
+		x.permit = nil
 	}
 	x.began = true
 	_, err := x.r.c.tcp.Write(out)
@@ -97,7 +106,7 @@ func (x *exchange1) sendResponse() error {
 	if x.download.frame.Taken() > 0 {
 		x.streamed()
 	}
-	return nil
+	return broken
 }
 
 // dropDownload forgets a body for which the status that the steps left has no
@@ -143,6 +152,7 @@ func (x *exchange1) passDownload() error {
 			return err
 		}
 	}
+	x.record.Response.Trailers = x.trailers()
 	return nil
 }
 

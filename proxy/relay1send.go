@@ -26,13 +26,19 @@ func (x *exchange1) send() error {
 	}
 	if !x.requestSent() {
 		x.pumped = true
+		x.pumpDone.Store(false)
 		x.pumping.Go(x.pump)
 	}
 	return x.awaitReply()
 }
 
 // requestSent reports whether nothing of the request is left to be sent.
-func (x *exchange1) requestSent() bool { return x.request.body.isEdited || x.upload.done() }
+func (x *exchange1) requestSent() bool {
+	if x.pumped {
+		return x.pumpDone.Load()
+	}
+	return x.request.body.isEdited || x.upload.done()
+}
 
 // sendRequest writes the head with what changed in it, and what is there of the
 // body.
@@ -114,6 +120,10 @@ func (x *exchange1) pump() {
 	if errors.As(x.pumpErr, &e) {
 		x.r.mirrorReset() // what was sent has no good end any more
 	}
+	x.pumpDone.Store(true)
+	if x.r.callerEnd.Load() {
+		x.r.up.SetReadDeadline(past) // wakes fillReply, which passes it on
+	}
 }
 
 func (x *exchange1) passUpload() error {
@@ -126,14 +136,17 @@ func (x *exchange1) passUpload() error {
 				continue
 			}
 			side, cause := moveError(err)
-			if side == splice.Dst {
+			switch {
+			case side == splice.Dst:
 				return cause
+			case !x.pumpStop.Load() && r.wokenInVain(cause):
+				continue
 			}
 			return x.uploadFailed(cause)
 		}
 		if len(b.in.Buffered()) == 0 {
 			if _, err := b.in.Fill(); err != nil {
-				if r.wokenInVain(err) {
+				if !x.pumpStop.Load() && r.wokenInVain(err) {
 					continue
 				}
 				return x.uploadFailed(err)
@@ -183,6 +196,7 @@ func (x *exchange1) stopPump() {
 	if !x.pumped {
 		return
 	}
+	x.pumpStop.Store(true)
 	x.r.mirrorReset()
 	x.r.c.tcp.SetReadDeadline(past)
 	x.pumping.Wait()
@@ -220,6 +234,9 @@ func (x *exchange1) awaitReply() error {
 
 // replyFailed tells why there is no response, where the caller is the reason.
 func (x *exchange1) replyFailed(err error) error {
+	if errors.Is(err, io.EOF) && len(x.r.reply.Buffered()) > 0 {
+		err = errHalfHead
+	}
 	if !x.pumped || !isReset(err) && !errors.Is(err, net.ErrClosed) && x.c.ctx.Err() == nil {
 		return err
 	}
@@ -231,13 +248,16 @@ func (x *exchange1) replyFailed(err error) error {
 	return err
 }
 
+// errHalfHead is an upstream that ended amid the head of its response.
+var errHalfHead = errors.New("half a head")
+
 // fillReply reads more of what the upstream says. Meanwhile the caller may end
 // its side.
 func (x *exchange1) fillReply() error {
 	r := x.r
 	for {
 		r.waits.Store(waitsForUpstream)
-		if r.callerEnd.Load() && x.requestSent() && len(r.in.Buffered()) == 0 {
+		if r.callerEnd.Load() && !r.callerShut.Load() && x.requestSent() && len(r.in.Buffered()) == 0 {
 			if _, err := r.in.TryFill(); errors.Is(err, io.EOF) {
 				r.shutUpstream()
 			}

@@ -34,7 +34,7 @@ func (x *netLane) upgrades() bool {
 	if x.r.ProtoMajor != 1 || !lists(x.r.Header["Connection"], "upgrade") || len(x.r.Header["Upgrade"]) == 0 {
 		return false
 	}
-	return !lists(x.r.Header["Upgrade"], "h2c") || !x.set.CanTouch(x.c.Direction, x.c.port())
+	return !lists(x.r.Header["Upgrade"], "h2c") || !x.touchable()
 }
 
 // lists reports whether a comma-separated field has the token, in any case.

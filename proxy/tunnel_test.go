@@ -47,7 +47,7 @@ func TestWebSocketHandshake(t *testing.T) {
 	s := startSidecar(t, testbed.HTTP(t, testbed.Loopback(t), testbed.Shapes()), nil)
 	testbed.Talk(t, s.addr,
 		testbed.Send("GET /upgrade HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"),
-		testbed.ExpectUntil("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), testbed.ExpectUntil("\r\n\r\n"),
+		testbed.ExpectUntil("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), testbed.ExpectUntil("\r\n\r\n"),
 		testbed.Send("\x81\x85abcd\x09\x07\x0f\x08\x0e"), testbed.Expect("\x81\x85abcd\x09\x07\x0f\x08\x0e"),
 		testbed.HalfClose(), testbed.ExpectEnd())
 }
@@ -62,7 +62,7 @@ func TestRefusedUpgradeIsAnOrdinaryAnswer(t *testing.T) {
 	if got := responseOf(t, c); !strings.HasPrefix(got, "HTTP/1.1 426 ") || !strings.HasSuffix(got, "no") {
 		t.Errorf("got %q", got)
 	}
-	if err := testbed.Play(c, testbed.ExpectEnd()); err != nil {
+	if err := testbed.Play(c, testbed.HalfClose(), testbed.ExpectEnd()); err != nil {
 		t.Error(err)
 	}
 }
@@ -94,12 +94,19 @@ func TestUpgradeToHTTP2(t *testing.T) {
 			}
 		})
 	}
-	t.Run("passes where none can", func(t *testing.T) {
+	t.Run("passes as it came where none can", func(t *testing.T) {
+		testbed.Leaks(t)
+		upstream := testbed.Script(t, testbed.Loopback(t), testbed.Expect(fmt.Sprintf(ask, "h2c")),
+			testbed.Send(strings.ReplaceAll(switching, "echo", "h2c")), testbed.EchoBytes())
+		s := startSidecar(t, upstream, nil, inLane(proxy.LaneRelay))
+		testbed.Talk(t, s.addr, testbed.Send(fmt.Sprintf(ask, "h2c")), sawHead(), testbed.Send("PRI"), testbed.Expect("PRI"), testbed.HalfClose(), testbed.ExpectEnd())
+	})
+	t.Run("passes in the exchange lane where none can", func(t *testing.T) {
 		testbed.Leaks(t)
 		upstream := testbed.Script(t, testbed.Loopback(t),
 			testbed.ExpectUntil("\r\nConnection: Upgrade, HTTP2-Settings\r\n"), testbed.ExpectUntil("Http2-Settings: AAMAAABkAAQAAP__\r\n"), testbed.ExpectUntil("Upgrade: h2c\r\n\r\n"),
 			testbed.Send(strings.ReplaceAll(switching, "echo", "h2c")), testbed.EchoBytes())
-		s := startSidecar(t, upstream, nil)
+		s := startSidecar(t, upstream, nil, inLane(proxy.LaneExchange))
 		testbed.Talk(t, s.addr, testbed.Send(fmt.Sprintf(ask, "h2c")), sawHead(), testbed.Send("PRI"), testbed.Expect("PRI"), testbed.HalfClose(), testbed.ExpectEnd())
 	})
 }
