@@ -35,6 +35,10 @@ type front1 struct {
 // serveOne carries the request whose head is in the first n bytes of the
 // caller's buffer. keep is false if the connection is over.
 func (p *Proxy) serveOne(r *relay1, head *http1.Request, n int) (keep bool) {
+	return serveOne1(p, r, head, n)
+}
+
+func serveOne1(handler http.Handler, r *relay1, head *http1.Request, n int) (keep bool) {
 	f := &front1{r: r, c: r.c, in: r.in}
 	f.response.begin(f, head)
 	f.body.begin(f, head)
@@ -43,7 +47,7 @@ func (p *Proxy) serveOne(r *relay1, head *http1.Request, n int) (keep bool) {
 	if f.body.frame.Done() {
 		f.listen()
 	}
-	aborted := f.serve(p)
+	aborted := f.serve(handler)
 	if !aborted && !f.hijacked {
 		f.response.finish()
 	}
@@ -55,7 +59,7 @@ func (p *Proxy) serveOne(r *relay1, head *http1.Request, n int) (keep bool) {
 }
 
 // serve runs the exchange. It reports whether that has reset the connection.
-func (f *front1) serve(p *Proxy) (aborted bool) {
+func (f *front1) serve(handler http.Handler) (aborted bool) {
 	defer func() {
 		v := recover()
 		if v == nil {
@@ -65,10 +69,10 @@ func (f *front1) serve(p *Proxy) (aborted bool) {
 		if v == http.ErrAbortHandler { //nolint:errorlint // a panic's value, as net/http compares it
 			return
 		}
-		p.Log.Error("panic around an exchange", "panic", fmt.Sprintf("%.64v", v), "stack", string(debug.Stack()))
+		f.c.p.Log.Error("panic around an exchange", "panic", fmt.Sprintf("%.64v", v), "stack", string(debug.Stack()))
 		f.c.abort(&Error{Origin: OriginSluice, Reason: "panic"})
 	}()
-	p.ServeHTTP(&f.response, f.request)
+	handler.ServeHTTP(&f.response, f.request)
 	return false
 }
 
@@ -121,7 +125,7 @@ func (f *front1) settle() (keep bool) {
 	if !w.closes && b.drop() {
 		return true
 	}
-	if _, err := f.in.TryFill(); err == nil && (len(f.in.Buffered()) > 0 || !b.frame.Done()) {
+	if _, err := f.in.TryFill(); len(f.in.Buffered()) > 0 || err == nil && !b.frame.Done() {
 		f.r.linger()
 	}
 	return false
@@ -134,6 +138,7 @@ func (f *front1) hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, context.Cause(f.c.ctx)
 	}
 	f.hijacked = true
+	f.c.p.watch.Remove(f.r.callerWatched)
 	nc := &frontConn{TCPConn: f.c.tcp, conn: f.c, first: f.in.Take()}
 	return nc, bufio.NewReadWriter(bufio.NewReaderSize(nc, 16), bufio.NewWriterSize(nc, 16)), nil
 }
