@@ -199,7 +199,9 @@ type ruledUpstream struct {
 	tried chan struct{} // closed when it is connected, or will not be
 	err   error         // why it is not; valid then
 
-	refused []uint32 // the caller's streams that a GOAWAY refused; of the goroutine that reads
+	callerPings pings2   // of the goroutine that reads the caller
+	pings       pings2   // of the goroutine that reads the upstream, as what follows
+	refused     []uint32 // the caller's streams that a GOAWAY refused
 
 	mu      sync.Mutex // guards what follows
 	tcp     *net.TCPConn

@@ -1,6 +1,306 @@
 package proxy
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/http2"
+	"github.com/sluice-proxy/sluice/rules"
+)
+
+// This file carries a gRPC call message by message on a ruled connection. What
+// it says is what call.go says in the other lane; but a message, head or trailer
+// that no step changes leaves as the bytes that it came as.
+
+// call2 is a call whose messages steps look at.
+type call2 struct {
+	*ruledStream
+	ctx    context.Context // of both directions; its cause is what broke the call off
+	cancel context.CancelCauseFunc
+	in     messages2 // the caller's
+	out    messages2 // the upstream's
+}
 
 // call implements [wire].
-func (x *ruledStream) call() error { return errors.New("to be done") }
+func (x *ruledStream) call() error {
+	x.readByMessage = true
+	x.stream = streamRules{generation: x.set.Number, route: x.route, params: x.params}
+	c := &call2{ruledStream: x}
+	c.ctx, c.cancel = context.WithCancelCause(x.ctx)
+	defer c.cancel(errFinished)
+	if timeout, ok := grpcTimeout(x.request.in.Fields.Get("Grpc-Timeout")); ok {
+		deadline := time.AfterFunc(timeout-time.Since(x.record.Started), func() { c.cancel(context.DeadlineExceeded) })
+		defer deadline.Stop()
+	}
+	stop := context.AfterFunc(c.ctx, c.breakOff)
+	defer stop()
+	return c.tellEnd(c.carry())
+}
+
+// breakOff wakes both directions.
+func (c *call2) breakOff() {
+	c.caller.Interrupt(context.Cause(c.ctx))
+	c.state.Lock()
+	u := c.upstream
+	c.state.Unlock()
+	if u != nil {
+		u.Interrupt(context.Cause(c.ctx))
+	}
+}
+
+// carry is the story of one call. Its error is the call's end as Sluice has to
+// tell it; nil means that the upstream's own end passes, or a fallback.
+func (c *call2) carry() error {
+	c.describe()
+	c.in = messages2{from: c.caller, encoding: c.request.in.Fields.Get("Grpc-Encoding"), limit: c.messageLimit(c.route.Request())}
+	first, err := c.openCall() // request head; its first message, if the head waits for it
+	if err != nil {
+		return err
+	}
+	if err := c.admit(); err != nil {
+		return c.callFallback(err)
+	}
+	c.sent, c.sending = time.Now(), true
+	fields, err := c.outgoingHead()
+	if err != nil {
+		return err
+	}
+	if err := c.openUpstream(fields, false); err != nil {
+		return c.upstreamFailed(err)
+	}
+	if c.ctx.Err() != nil {
+		c.breakOff() // it had no upstream to wake
+	}
+	done := make(chan struct{})
+	c.p.wait.Go(func() {
+		defer close(done)
+		if err := c.guard(func() error { return c.callerToUpstream(first) }); err != nil {
+			c.cancel(err) // ends upstreamToCaller
+		}
+	})
+	err = c.upstreamToCaller()
+	if cause := context.Cause(c.ctx); cause != nil && c.exchange.ctx.Err() == nil && cause != context.DeadlineExceeded { //nolint:errorlint // the cause itself
+		err = cause // of callerToUpstream, which comes before the upstream's end
+	}
+	c.cancel(errFinished)
+	<-done
+	return err
+}
+
+// outgoingHead is the request's head as it leaves.
+func (c *call2) outgoingHead() ([]http2.Field, error) {
+	head := c.request.out
+	_, ok := grpcTimeout(head.Fields.Get("Grpc-Timeout"))
+	var err error
+	if head.Fields.Has("Grpc-Timeout") && !ok {
+		err = errors.New("grpc-timeout is none")
+	} else {
+		err = checkBinary2(head)
+	}
+	switch {
+	case err == nil:
+		return unsized2(edited2(acceptable2(c.fields), c.request.in, head, -1)), nil
+	case head == c.request.in:
+		return nil, &Error{Origin: OriginCaller, Reason: "malformed", Err: err}
+	}
+	return nil, &rules.StepError{Route: c.route, Step: "request", Reason: rules.ReasonHead, Err: err}
+}
+
+// openCall runs the request's steps over the head. Where the head needs the
+// first message, or the request is only one, that message is read first and
+// returned with what became of it.
+func (c *call2) openCall() ([]byte, error) {
+	steps := c.route.Request()
+	if steps == nil {
+		return nil, nil
+	}
+	unary := c.method != nil && !c.method.ClientStreaming
+	if !unary && !steps.Needs().HeadWaits {
+		return nil, c.stepHead(steps, &c.request, &c.record.Request, nil)
+	}
+	m, err := c.in.next()
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, c.stepHead(steps, &c.request, &c.record.Request, nil)
+	case err != nil:
+		return nil, c.callerFailed(err)
+	}
+	phase := rules.StreamFirst
+	if unary {
+		phase = rules.Whole
+	}
+	return c.step(phase, true, m)
+}
+
+// step runs the steps over a message and returns the bytes that leave.
+func (c *call2) step(phase rules.Phase, fromCaller bool, m *message2) ([]byte, error) {
+	from := &c.out
+	if fromCaller {
+		from = &c.in
+	}
+	left, err := c.stepMessage(phase, fromCaller, &m.frame)
+	if err != nil {
+		return nil, err
+	}
+	if len(left) == 1 && left[0] == &m.frame {
+		return m.raw, nil
+	}
+	var out []byte
+	for _, f := range left {
+		if out, err = from.append(out, f.bytes(), m.compressed()); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// callerToUpstream sends first, then what the caller sends, until it half-closes.
+func (c *call2) callerToUpstream(first []byte) error {
+	for out := first; ; {
+		ended := c.caller.AtEnd() && c.caller.Trailers() == nil
+		switch {
+		case len(out) > 0 || ended:
+			if c.upstream.Write(out, ended) != nil || ended {
+				return nil // if the upstream has ended the call, its status is read on the other side
+			}
+		case first == nil:
+			c.r.link.Flush() // the head
+		}
+		m, err := c.in.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			if trailers := c.caller.Trailers(); trailers != nil {
+				c.mu.Lock()
+				c.request.trailers = fields2(trailers)
+				c.mu.Unlock()
+				c.upstream.SendTrailers(trailers)
+				c.r.link.Flush()
+				return nil
+			}
+			_ = c.upstream.Write(nil, true) // as above
+			return nil
+		case err != nil:
+			return c.callerFailed(err)
+		}
+		if out, err = c.step(rules.StreamMessage, true, m); err != nil {
+			return err
+		}
+	}
+}
+
+// upstreamToCaller passes the head as soon as it is there, the messages, and the
+// end.
+func (c *call2) upstreamToCaller() error {
+	status, fields, end, err := c.awaitHead()
+	if err != nil {
+		return c.lost(err)
+	}
+	if err := notGRPC(status, fields, end); err != nil {
+		return c.lost(err)
+	}
+	c.replied(status, fields, end)
+	steps := c.route.Response()
+	if end {
+		c.outcome.GRPCStatus = codeOf2(fields)
+		return c.stepHead(steps, &c.response, &c.record.Response, c.response.in) // trailers only: tellEnd sends them
+	}
+	c.out = messages2{from: c.upstream, encoding: valueOf2(fields, "grpc-encoding"), limit: c.messageLimit(steps)}
+	unary := c.method != nil && !c.method.ServerStreaming
+	waits := steps != nil && (unary || steps.Needs().HeadWaits)
+	if !waits {
+		if err := c.passHead(steps); err != nil {
+			return err
+		}
+	}
+	for first := true; ; first = false {
+		m, err := c.out.next()
+		if err != nil {
+			if waits && first {
+				if err := c.passHead(steps); err != nil {
+					return err
+				}
+			}
+			return c.endCall(err)
+		}
+		phase := rules.StreamMessage
+		switch {
+		case unary && first:
+			phase = rules.Whole
+		case waits && first:
+			phase = rules.StreamFirst
+		}
+		out, err := c.step(phase, false, m)
+		if err != nil {
+			return err
+		}
+		if waits && first {
+			if err := c.sendHead(); err != nil {
+				return err
+			}
+		}
+		send := c.caller.Write
+		if c.upstream.AtEnd() {
+			send = c.caller.Append // the trailers follow at once
+		}
+		if len(out) > 0 && send(out, false) != nil {
+			return c.callerGone()
+		}
+		if !unary {
+			c.succeedEarly()
+		}
+	}
+}
+
+// awaitHead waits for the final head and passes interim ones on.
+func (c *call2) awaitHead() (status int, fields []http2.Field, end bool, err error) {
+	for {
+		status, fields, end, err = c.upstream.ReadHead()
+		if err != nil || status >= 200 {
+			return status, fields, end, err
+		}
+		c.caller.SendHead(fields, false)
+		c.r.link.Flush()
+	}
+}
+
+// passHead runs the response's head steps and sends the head.
+func (c *call2) passHead(steps *rules.Steps) error {
+	if err := c.stepHead(steps, &c.response, &c.record.Response, c.response.in); err != nil {
+		return err
+	}
+	if err := c.sendHead(); err != nil {
+		return err
+	}
+	if !c.upstream.Buffered() {
+		c.r.link.Flush()
+	}
+	return nil
+}
+
+// sendHead sends the response's head as the steps left it.
+func (c *call2) sendHead() error {
+	if c.response.out != c.response.in {
+		if err := checkBinary2(c.response.out); err != nil {
+			return &rules.StepError{Route: c.route, Step: "response", Reason: rules.ReasonHead, Err: err}
+		}
+	}
+	c.began = true
+	c.record.Status = http.StatusOK
+	c.caller.SendHead(unsized2(edited2(c.reply, c.response.in, c.response.out, -1)), false)
+	return nil
+}
+
+// callerFailed is what reading the caller's messages ended with.
+func (c *call2) callerFailed(err error) error {
+	var tooLarge *tooLarge2
+	switch {
+	case errors.As(err, &tooLarge):
+		return &rules.StepError{Route: c.route, Step: "request", Reason: rules.ReasonTooLarge, Err: err}
+	case c.ctx.Err() != nil, c.caller.Err() != nil:
+		return c.callerGone()
+	}
+	return &Error{Origin: OriginCaller, Reason: "truncated", Err: err}
+}

@@ -170,7 +170,7 @@ func (h ruledCaller) Ping(ack bool, data []byte) {
 	up := r.up
 	r.mu.Unlock()
 	switch {
-	case up != nil && up.isConnected():
+	case up != nil && up.isConnected() && (ack || up.callerPings.pass(r.caller, up.hop)):
 		up.hop.Ping(ack, data)
 	case !ack:
 		r.caller.Ping(true, data)
@@ -178,7 +178,36 @@ func (h ruledCaller) Ping(ack bool, data []byte) {
 }
 
 // Ping implements [http2.Handler].
-func (h ruledUpstreamSide) Ping(ack bool, data []byte) { h.up.r.caller.Ping(ack, data) }
+func (h ruledUpstreamSide) Ping(ack bool, data []byte) {
+	if ack || h.up.pings.pass(h.up.hop, h.up.r.caller) {
+		h.up.r.caller.Ping(ack, data)
+	} else {
+		h.up.hop.Ping(true, data)
+	}
+}
+
+// pings2 decides which PINGs of one side the other one answers itself. A peer
+// that estimates its bandwidth pings with the data that it gets, and the other
+// takes PINGs for abuse that come without any data of its own between them
+// (grpc-go: "too_many_pings"). Where each hop has windows of its own the two do
+// not go together, so such a PING is answered here.
+type pings2 struct {
+	got  uint64 // frames of the one who answers, at the last PING that passed
+	sent uint64 // frames to the one who pings, at the last PING
+}
+
+// pass reports whether a PING from the peer of one hop goes to that of the other.
+func (p *pings2) pass(from, to *http2.Hop) bool {
+	got, _ := to.Work()
+	_, sent := from.Work()
+	idle := sent == p.sent
+	p.sent = sent
+	if got == p.got && !idle {
+		return false
+	}
+	p.got = got
+	return true
+}
 
 // GoAway implements [http2.Handler].
 func (h ruledCaller) GoAway(_ uint32, code http2.ErrCode, debug []byte) {

@@ -27,6 +27,7 @@ func (x *ruledStream) send() error {
 	if !end {
 		x.upload(body)
 	}
+	x.r.link.Flush()
 	for {
 		status, fields, end, err := x.upstream.ReadHead()
 		if err != nil {
@@ -65,7 +66,6 @@ func (x *ruledStream) openUpstream(fields []http2.Field, end bool) error {
 		if gone {
 			u.Reset(http2.Cancel)
 		}
-		x.r.link.Flush()
 		return nil
 	}
 	return &Error{Origin: OriginUpstream, Reason: intercept.WasReset, Err: errors.New("every connection was going away")}
@@ -259,7 +259,7 @@ func (x *ruledStream) answer(a *answer) {
 }
 
 // finished implements [wire].
-func (x *ruledStream) finished(_ error, abort bool) {
+func (x *ruledStream) finished(err error, abort bool) {
 	if x.inline {
 		return
 	}
@@ -267,15 +267,15 @@ func (x *ruledStream) finished(_ error, abort bool) {
 	u := x.upstream
 	x.done = true
 	x.state.Unlock()
-	x.settleStreams(u, abort)
+	x.settleStreams(u, abort, err != nil || x.record.Answered != "")
 	x.r.held.Add(-1)
 	x.r.maybeLeave()
 	x.r.link.Flush()
 }
 
-// settleStreams leaves nothing open but what the two peers may still say.
-func (x *ruledStream) settleStreams(u *http2.Stream, abort bool) {
-	local := x.record.Answered != ""
+// settleStreams leaves nothing open but what the two peers may still say. local
+// means that the end was Sluice's word.
+func (x *ruledStream) settleStreams(u *http2.Stream, abort, local bool) {
 	if u != nil && (abort || local) {
 		u.Reset(http2.Cancel)
 	}
@@ -290,8 +290,11 @@ func (x *ruledStream) settleStreams(u *http2.Stream, abort bool) {
 		x.caller.Reset(http2.NoError) // the rest of the request is of no use
 	case u.Err() != nil:
 		x.caller.Reset(abortCode2(u))
-	default:
+	case x.pumped != nil:
 		return // pump goes on until the caller or the upstream ends
+	default:
+		x.caller.Reset(http2.NoError)
+		u.Reset(http2.Cancel)
 	}
 	x.caller.Discard()
 }

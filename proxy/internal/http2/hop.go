@@ -69,6 +69,8 @@ type Hop struct {
 	conn     allowed   // what we may still send in all
 	initial  int64     // the peer's initial window of a stream
 	granted  granted   // what the peer may still send in all
+	got      uint64    // DATA and HEADERS frames that came
+	sent     uint64    // the same that were sent
 	streams  streams   // that are open
 	last     uint32    // highest stream that was opened
 	most     uint32    // streams that the peer lets us open at a time
@@ -239,6 +241,7 @@ func (h *Hop) idle(id uint32) bool { return id > h.last || id%2 == 0 }
 func (h *Hop) data(f *Frame) error {
 	l, size, data, end := h.link, len(f.Payload), f.Data(), f.EndsStream()
 	l.mu.Lock()
+	h.got++
 	if h.granted.arrived(size) != nil {
 		l.mu.Unlock()
 		return connError(FlowControlError, "more DATA than was granted")
@@ -282,6 +285,7 @@ func (h *Hop) head() error {
 	}
 	id, end := h.block.Stream, h.block.End
 	h.link.mu.Lock()
+	h.got++
 	s := h.streams[id]
 	last := h.last
 	h.link.mu.Unlock()

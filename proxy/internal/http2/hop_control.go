@@ -162,6 +162,13 @@ func (h *Hop) Streams() int {
 	return len(h.streams) + len(h.waiting)
 }
 
+// Work returns how many DATA and HEADERS frames came, and how many were sent.
+func (h *Hop) Work() (got, sent uint64) {
+	h.link.mu.Lock()
+	defer h.link.mu.Unlock()
+	return h.got, h.sent
+}
+
 // Find returns the open stream of that number, nil if there is none.
 func (h *Hop) Find(id uint32) *Stream {
 	h.link.mu.Lock()

@@ -94,6 +94,13 @@ func (h *Hop) append(out []byte) {
 	}
 }
 
+// appendFrame takes a DATA or HEADERS frame that was appended to h.out. link.mu
+// is held.
+func (h *Hop) appendFrame(out []byte) {
+	h.sent++
+	h.append(out)
+}
+
 // outRoom is how much DATA may be appended. link.mu is held.
 func (h *Hop) outRoom() int { return outMax - len(h.out) - h.blocked }
 

@@ -77,7 +77,7 @@ func (h *Hop) open(s *Stream) {
 	h.streams[s.id] = s
 	empty := s.queued() == 0
 	end := s.endNext && empty && s.last == nil
-	h.append(h.encoder.AppendHead(h.out, s.id, s.opening, end, h.maxFrame))
+	h.appendFrame(h.encoder.AppendHead(h.out, s.id, s.opening, end, h.maxFrame))
 	s.opening = nil
 	switch {
 	case end:
@@ -174,7 +174,7 @@ func (s *Stream) sendHead(fields []Field, end bool) {
 		return
 	}
 	h := s.hop
-	h.append(h.encoder.AppendHead(h.out, s.id, fields, end, h.maxFrame))
+	h.appendFrame(h.encoder.AppendHead(h.out, s.id, fields, end, h.maxFrame))
 	if end {
 		s.over()
 	}
@@ -196,7 +196,7 @@ func (s *Stream) sendData(data []byte, end bool) {
 				break
 			}
 			last := end && n == len(data)
-			h.append(AppendData(h.out, s.id, last, data[:n]))
+			h.appendFrame(AppendData(h.out, s.id, last, data[:n]))
 			h.conn.sent(n)
 			s.window.sent(n)
 			s.credit(n)
@@ -250,7 +250,7 @@ func (s *Stream) sendQueued(n int) {
 	s.sent += n
 	empty := s.queued() == 0
 	end := empty && s.endNext && s.last == nil
-	h.append(AppendData(h.out, s.id, end, data))
+	h.appendFrame(AppendData(h.out, s.id, end, data))
 	h.conn.sent(n)
 	s.window.sent(n)
 	s.credit(n)
@@ -273,10 +273,10 @@ func (s *Stream) sendQueued(n int) {
 func (s *Stream) finishQueue() {
 	h := s.hop
 	if s.last != nil {
-		h.append(h.encoder.AppendHead(h.out, s.id, s.last, true, h.maxFrame))
+		h.appendFrame(h.encoder.AppendHead(h.out, s.id, s.last, true, h.maxFrame))
 		s.last = nil
 	} else {
-		h.append(AppendData(h.out, s.id, true, nil))
+		h.appendFrame(AppendData(h.out, s.id, true, nil))
 	}
 	s.over()
 }

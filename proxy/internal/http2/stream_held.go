@@ -22,6 +22,7 @@ type held struct {
 	read     int
 	trailers []Field // nil: none
 	dropped  bool    // nobody reads any more
+	broken   error   // of those who wait; nil: they wait
 }
 
 type heldHead struct {
@@ -59,6 +60,14 @@ func (s *Stream) wakeHolder() {
 	}
 }
 
+// failed is why nobody waits any more, nil if they do. link.mu is held.
+func (s *Stream) failed() error {
+	if s.err != nil {
+		return s.err
+	}
+	return s.held.broken
+}
+
 // drop drops what came and was not read. link.mu is held.
 func (s *Stream) drop() {
 	n := len(s.held.data) - s.held.read
@@ -81,8 +90,8 @@ func (s *Stream) ReadHead() (status int, fields []Field, end bool, err error) {
 	defer l.mu.Unlock()
 	h := s.held
 	for len(h.heads) == 0 {
-		if s.err != nil {
-			return 0, nil, false, s.err
+		if err := s.failed(); err != nil {
+			return 0, nil, false, err
 		}
 		h.changed.Wait()
 	}
@@ -98,9 +107,9 @@ func (s *Stream) Read(b []byte) (n int, err error) {
 	l.mu.Lock()
 	h := s.held
 	for h.read == len(h.data) && !s.peerEnded {
-		if s.err != nil {
+		if err := s.failed(); err != nil {
 			l.mu.Unlock()
-			return 0, s.err
+			return 0, err
 		}
 		h.changed.Wait()
 	}
@@ -134,24 +143,31 @@ func (s *Stream) Trailers() []Field {
 
 // Write sends data and waits until little of it is left to be sent.
 func (s *Stream) Write(data []byte, end bool) error {
+	err := s.Append(data, end)
+	s.hop.link.Flush()
+	return err
+}
+
+// Append is Write for those who flush soon: what can wait for that does.
+func (s *Stream) Append(data []byte, end bool) error {
 	l := s.hop.link
 	for {
 		l.mu.Lock()
-		for s.err == nil && !s.ended && s.queued() >= queueMax {
+		for s.failed() == nil && !s.ended && s.queued() >= queueMax {
 			s.held.changed.Wait()
 		}
-		if s.err != nil {
+		if err := s.failed(); err != nil {
 			l.mu.Unlock()
-			return s.err
+			return err
 		}
 		n := min(len(data), queueMax)
 		s.sendData(data[:n], end && n == len(data))
 		data = data[n:]
 		l.mu.Unlock()
-		l.Flush()
 		if len(data) == 0 {
 			return nil
 		}
+		l.Flush()
 	}
 }
 
@@ -170,4 +186,20 @@ func (s *Stream) Buffered() bool {
 	s.hop.link.mu.Lock()
 	defer s.hop.link.mu.Unlock()
 	return s.held.read < len(s.held.data) || s.peerEnded || s.err != nil
+}
+
+// AtEnd reports whether the peer has ended and all that it sent was read.
+func (s *Stream) AtEnd() bool {
+	s.hop.link.mu.Lock()
+	defer s.hop.link.mu.Unlock()
+	return s.held.read == len(s.held.data) && s.peerEnded
+}
+
+// Interrupt lets those who wait on the stream, now or later, go on with err. The
+// peer is not told; Reset does that.
+func (s *Stream) Interrupt(err error) {
+	s.hop.link.mu.Lock()
+	defer s.hop.link.mu.Unlock()
+	s.held.broken = err
+	s.wakeHolder()
 }
