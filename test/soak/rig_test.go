@@ -1,0 +1,260 @@
+package soak
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/codec/json"
+	"github.com/sluice-proxy/sluice/codec/protobuf"
+	"github.com/sluice-proxy/sluice/proxy"
+	"github.com/sluice-proxy/sluice/rules"
+	"github.com/sluice-proxy/sluice/test/testbed"
+)
+
+// rig is everything that operations run on.
+type rig struct {
+	t    *testing.T
+	seed uint64
+	tally
+
+	web, calls, raw, refused string // the upstreams' addresses
+	codecs                   *codec.Registry
+	methods                  protobuf.Source
+
+	live      rules.Live
+	sets      []*rules.Set
+	reloads   atomic.Int64
+	current   atomic.Pointer[instance]
+	instances int
+
+	gate  sync.RWMutex // an operation holds it for reading; the watch stops all operations
+	pause atomic.Int64 // between a caller's operations, in nanoseconds
+
+	ids  atomic.Uint64
+	seen [1 << 16]atomic.Uint32 // how often upstreams were asked, by an operation's id
+}
+
+// instance is one proxy, with a listener for each upstream.
+type instance struct {
+	*proxy.Proxy
+	number                   int
+	web, calls, raw, refused string // where callers connect
+	cancel                   context.CancelFunc
+	served                   chan error
+}
+
+// The rules: sets that cannot touch a connection, that touch some exchanges, and
+// that have a breaker. An operation accepts what any of them would do to it, but
+// not two of them.
+var ruleSets = [][]rules.File{
+	nil,
+	{
+		{Name: "rules/json.yaml", Text: []byte(`
+match: {http: /json}
+request:
+  - head: .headers["x-set"] = "one"
+  - jq: .request = "one"
+response:
+  - head: .headers["x-answer"] = "one"
+  - jq: .response = "one"
+`)},
+		{Name: "rules/reject.yaml", Text: []byte(`
+match: {http: /reject}
+request:
+  - when: .reject == true
+    reject: {status: 403, message: not now}
+`)},
+		{Name: "rules/calls.yaml", Text: []byte(`
+match: {grpc: soak.v1.Notes/*}
+request:
+  - jq: .request = "one"
+response:
+  - jq: .response = "one"
+`)},
+	},
+	{{Name: "rules/other.yaml", Text: []byte("match: {port: 1}\nrequest:\n  - jq: .never = 1\n")}},
+	{
+		{Name: "rules/json.yaml", Text: []byte(`
+match: {http: /json}
+request:
+  - head: .headers["x-set"] = "two"
+  - jq: .request = "two"
+response:
+  - head: .headers["x-answer"] = "two"
+  - jq: .response = "two"
+`)},
+		{Name: "rules/breaker.yaml", Text: []byte(`
+match: {http: /breaker}
+upstream:
+  breaker: {trip: .failures >= 3, open: 200ms, fallback: {status: 203, body: {stale: true}}}
+`)},
+	},
+	{{Name: "rules/heads.yaml", Text: []byte(`
+request:
+  - head: .headers["x-any"] = "1"
+`)}},
+}
+
+func newRig(t *testing.T, seed uint64) *rig {
+	t.Helper()
+	r := &rig{t: t, seed: seed}
+	r.ended, r.records = map[string]map[fault]int{}, map[string]int{}
+	for i, files := range ruleSets {
+		set, problems := rules.Compile(files)
+		if set == nil {
+			t.Fatalf("rules %d: %+v", i, problems)
+		}
+		r.sets = append(r.sets, set)
+	}
+	r.web, r.raw, r.calls, r.refused = startWeb(t, r), startRaw(t), startCalls(t, r), testbed.Refused(t)
+	r.codecs = codec.NewRegistry(codec.Format{Codec: json.Codec{}, Types: []string{"application/json"}})
+	r.methods = notesMethods(t)
+	r.pause.Store(int64(5 * time.Millisecond))
+	r.current.Store(r.startInstance())
+	return r
+}
+
+// startInstance runs one more proxy.
+func (r *rig) startInstance() *instance {
+	r.instances++
+	i := &instance{number: r.instances, served: make(chan error, 1)}
+	cfg := proxy.Config{Rules: &r.live, Codecs: r.codecs, Methods: r.methods, Observer: r, Lane: proxy.Lane(*laneFlag), IdleDrain: 300 * time.Millisecond}
+	for _, way := range []struct {
+		upstream string
+		addr     *string
+	}{{r.web, &i.web}, {r.calls, &i.calls}, {r.raw, &i.raw}, {r.refused, &i.refused}} {
+		l, err := proxy.Listen(context.Background(), "127.0.0.1:0", false)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		*way.addr = l.Addr().String()
+		cfg.Listeners = append(cfg.Listeners, proxy.Listener{Name: way.upstream, Net: l, Direction: rules.Inbound, Upstream: way.upstream})
+	}
+	var err error
+	if i.Proxy, err = proxy.New(cfg); err != nil {
+		r.t.Fatal(err)
+	}
+	var ctx context.Context
+	ctx, i.cancel = context.WithCancel(context.Background())
+	go func() { i.served <- i.Serve(ctx) }()
+	return i
+}
+
+// drain ends an instance that callers have left, or are about to.
+func (r *rig) drain(i *instance) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	defer cancel()
+	if err := i.Drain(ctx); err != nil {
+		r.fail("instance %d: drain: %v, %d connections are open", i.number, err, i.Conns())
+	}
+	i.close(r)
+}
+
+func (i *instance) close(r *rig) {
+	i.cancel()
+	i.Close()
+	if err := <-i.served; err != nil {
+		r.fail("instance %d: serve: %v", i.number, err)
+	}
+	if n := i.Conns(); n != 0 {
+		r.fail("instance %d: %d connections are open after Close", i.number, n)
+	}
+}
+
+// rotate replaces the proxy every few seconds, and has the watch look in between,
+// until ctx ends.
+func (r *rig) rotate(ctx context.Context, w *watch) {
+	for ctx.Err() == nil {
+		select {
+		case <-time.After(3 * time.Second):
+		case <-ctx.Done():
+		}
+		old := r.current.Swap(r.startInstance())
+		r.drain(old)
+		if w.due() {
+			r.gate.Lock() // waits for every operation
+			w.look()
+			r.gate.Unlock()
+		}
+	}
+}
+
+func (r *rig) end() { r.drain(r.current.Load()) }
+
+// swapRules puts another set in force, several times a second.
+func (r *rig) swapRules(ctx context.Context, rnd *rand.Rand) {
+	for {
+		r.live.Swap(r.sets[rnd.IntN(len(r.sets))])
+		r.reloads.Add(1)
+		select {
+		case <-time.After(time.Duration(50+rnd.IntN(300)) * time.Millisecond):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// pace keeps the process at its share of a core.
+func (r *rig) pace(ctx context.Context) {
+	used, at := cpuTime(), time.Now()
+	for {
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return
+		}
+		now, then := cpuTime(), time.Now()
+		share := (now - used).Seconds() / then.Sub(at).Seconds()
+		used, at = now, then
+		pause := float64(r.pause.Load()) * min(2, max(0.5, share / *cpu))
+		r.pause.Store(int64(min(max(pause, float64(200*time.Microsecond)), float64(2*time.Second))))
+	}
+}
+
+// cpuTime is what the process has used.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// nextID is a new operation's.
+func (r *rig) nextID() uint64 {
+	id := r.ids.Add(1)
+	r.seen[id%uint64(len(r.seen))].Store(0)
+	return id
+}
+
+// asked notes that an upstream was asked, and times tells how often.
+func (r *rig) asked(id uint64) { r.seen[id%uint64(len(r.seen))].Add(1) }
+
+func (r *rig) times(id uint64) uint32 { return r.seen[id%uint64(len(r.seen))].Load() }
+
+// Observe counts records, and fails on those that tell of a mistake in Sluice.
+func (r *rig) Observe(e proxy.Event) {
+	record, ok := e.(*proxy.Record)
+	if !ok {
+		return
+	}
+	name := "lane " + string(record.Lane)
+	r.mu.Lock()
+	r.records[name]++
+	if record.Error != nil {
+		name = fmt.Sprintf("%s/%s", record.Error.Origin, record.Error.Reason)
+		r.records[name]++
+	}
+	r.mu.Unlock()
+	if record.Error != nil && slices.Contains([]string{"panic", "internal"}, record.Error.Reason) {
+		r.fail("%s %s: %v", record.Call.Head.Method, record.Call.Head.Path, record.Error)
+	}
+}
