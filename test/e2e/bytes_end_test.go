@@ -19,6 +19,9 @@ import (
 	"github.com/sluice-proxy/sluice/test/testbed"
 )
 
+// patience is how long a conversation may take.
+const patience = 5 * time.Second
+
 // end is one end of a connection through Sluice, with all that it sent and
 // received.
 type end struct {
@@ -27,6 +30,7 @@ type end struct {
 	sent   []byte
 	ended  bool // it ended its own stream, in whatever way
 	reset  bool
+	cut    bool // it did so amid a message
 	closed bool // it reads no more
 
 	reading sync.WaitGroup
@@ -39,7 +43,7 @@ type end struct {
 func newEnd(name string, conn *net.TCPConn) *end {
 	e := &end{name: name, conn: conn}
 	e.changed = sync.NewCond(&e.mu)
-	_ = conn.SetDeadline(time.Now().Add(testbed.Patience))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	e.reading.Go(e.read)
 	return e
 }
@@ -241,7 +245,7 @@ func (b *between) connect() (caller, upstream *net.TCPConn, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("dial: %w", err)
 	}
-	_ = b.upstream.Load().SetDeadline(time.Now().Add(testbed.Patience))
+	_ = b.upstream.Load().SetDeadline(time.Now().Add(patience))
 	accepted, err := listener.Accept()
 	if err != nil {
 		conn.Close()

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
-
-	"github.com/sluice-proxy/sluice/test/testbed"
 )
 
 // frameLimit is what every receiver takes in one frame (RFC 9113, section 4.2).
@@ -31,6 +29,8 @@ type hop struct {
 	err     error            // why nothing more is heard
 	window  map[uint32]int64 // that the other end granted; 0 is the connection's
 	granted int64            // to new streams, by settings
+	opened  bool             // the own settings were said
+	owed    []frame          // confirmations
 }
 
 func newHop(name string, conn *net.TCPConn) *hop {
@@ -39,7 +39,7 @@ func newHop(name string, conn *net.TCPConn) *hop {
 		window: map[uint32]int64{0: 65535}, granted: 65535,
 	}
 	h.changed = sync.NewCond(&h.mu)
-	_ = conn.SetDeadline(time.Now().Add(testbed.Patience))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	h.reading.Go(h.read)
 	return h
 }
@@ -115,12 +115,24 @@ func (h *hop) take(f http2.Frame) error {
 			}
 		}
 	}
-	for _, r := range reply {
-		if err := h.put(r); err != nil && !gone(err) {
+	h.owed = append(h.owed, reply...)
+	if err := h.pay(); err != nil && !gone(err) {
+		return err
+	}
+	return h.heard.add(f)
+}
+
+// pay writes the confirmations that are due, but none before the own settings
+// (RFC 9113, section 3.4). It is called with mu held.
+func (h *hop) pay() error {
+	for h.opened && len(h.owed) > 0 {
+		f := h.owed[0]
+		h.owed = h.owed[1:]
+		if err := h.put(f); err != nil {
 			return err
 		}
 	}
-	return h.heard.add(f)
+	return nil
 }
 
 // windowOf is called with mu held.
@@ -160,6 +172,11 @@ func (h *hop) say(f frame, id uint32) error {
 				h.heard.hpack.SetAllowedMaxDynamicTableSize(s.Val)
 			}
 		}
+		if err := h.put(f); err != nil {
+			return err
+		}
+		h.opened = true
+		return h.pay()
 	}
 	return h.put(f)
 }

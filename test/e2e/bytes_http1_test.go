@@ -7,7 +7,6 @@ import (
 )
 
 func TestHTTP1PassesByteForByte(t *testing.T) {
-	relayLane(t)
 	scripts := conversations(t, "http1", parseText)
 	for _, address := range loopbacks {
 		for _, set := range ruleSets {

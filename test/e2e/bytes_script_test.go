@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -175,7 +174,7 @@ func do(s step, from, to *end, seen int, cut func([]byte) [][]byte) error {
 		}
 		return to.compare(from)
 	case verbEnd, verbCut:
-		from.ended = true
+		from.ended, from.cut = true, s.verb == verbCut
 		if err := from.conn.CloseWrite(); err != nil {
 			return fmt.Errorf("end: %w", err)
 		}
@@ -193,7 +192,8 @@ func do(s step, from, to *end, seen int, cut func([]byte) [][]byte) error {
 	return fmt.Errorf("no verb %q", s.verb)
 }
 
-// finish ends what the script left open, and compares everything.
+// finish ends what the script left open, and compares everything. An end that
+// has cut its own message may be reset for it.
 func finish(caller, upstream *end) error {
 	for _, side := range []struct{ from, to *end }{{caller, upstream}, {upstream, caller}} {
 		if side.from.ended || side.to.closed || side.to.over() != nil && !errors.Is(side.to.over(), io.EOF) {
@@ -202,7 +202,7 @@ func finish(caller, upstream *end) error {
 		if err := side.from.conn.CloseWrite(); err != nil && !gone(err) {
 			return fmt.Errorf("%s: end: %w", side.from.name, err)
 		}
-		if err := side.to.awaitEnd(false); err != nil {
+		if err := side.to.awaitEnd(side.to.cut); err != nil {
 			return fmt.Errorf("at the end: %w", err)
 		}
 	}
@@ -228,12 +228,4 @@ func (e *end) compare(other *end) error {
 		around = func(b []byte) []byte { return b[max(0, at-60):min(len(b), at+60)] }
 	}
 	return fmt.Errorf("%s received %d bytes, want %d; they differ at %d: got %q, want %q", e.name, len(got), len(other.sent), at, around(got), around(other.sent))
-}
-
-// relayLane skips a test of what only the relay lane does.
-func relayLane(t *testing.T) {
-	t.Helper()
-	if os.Getenv("SLUICE_RELAY") == "" {
-		t.Skip("the relay lane is not there yet")
-	}
 }
