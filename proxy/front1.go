@@ -107,10 +107,8 @@ func (c *conn) heard(err error) {
 // takeBack ends whatever reads the caller for the exchange: the upstream's half
 // of it may still do so when it is over.
 func (f *front1) takeBack() {
-	f.body.closed.Store(true)
 	f.c.tcp.SetReadDeadline(past)
-	f.body.mu.Lock() // waits for a Read
-	f.body.mu.Unlock()
+	f.body.stop()
 	f.listening.Wait()
 	f.c.tcp.SetReadDeadline(time.Time{}) // what ends the connection looks for who is reading after it has ended c.ctx
 }

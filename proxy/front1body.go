@@ -119,6 +119,13 @@ func (b *front1Body) Close() error {
 	return nil
 }
 
+// stop waits for a Read that goes on and is the last.
+func (b *front1Body) stop() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed.Store(true)
+}
+
 // drop drops the rest of the body if it is short and surely comes. It reports
 // whether the next head follows. Nobody reads any more.
 func (b *front1Body) drop() bool {
