@@ -51,6 +51,15 @@ type exchange struct {
 	stream streamRules
 }
 
+// call is a request of this connection as it was received.
+func (c *conn) call(head *rules.Head, kind callKind) *rules.Request {
+	q := &rules.Request{Direction: c.Direction, Head: head, Peer: c.Peer, Destination: c.Destination}
+	if kind != callNone {
+		q.Service, q.Method = splitMethod(head.Path)
+	}
+	return q
+}
+
 // touchable reports whether a route could match exchanges like this one.
 func (x *exchange) touchable() bool { return x.set.CanTouch(x.c.Direction, x.c.port()) }
 
@@ -79,18 +88,10 @@ func (x *exchange) open(c *conn, w wire, a arrival) {
 	x.set = c.p.Rules.Load()
 	x.ctx, x.cancel = context.WithCancelCause(a.ctx)
 	x.kind = callKindOf(a.head, a.protocol)
+	call := c.call(a.head, x.kind)
+	call.ID = c.p.ids.next()
 	if x.kind == callGRPC {
 		a.protocol = GRPC
-	}
-	call := &rules.Request{
-		ID:          c.p.ids.next(),
-		Direction:   c.Direction,
-		Head:        a.head,
-		Peer:        c.Peer,
-		Destination: c.Destination,
-	}
-	if x.kind != callNone {
-		call.Service, call.Method = splitMethod(a.head.Path)
 	}
 	x.request.in, x.request.out = a.head, a.head
 	x.record = &Record{

@@ -44,9 +44,9 @@ func (p *Proxy) serveConn(l *Listener, nc net.Conn) {
 	p.wait.Go(c.dialUpstream) // sniff.go: at accept, so that a server may speak first
 	switch c.sniff() {
 	case detect.HTTP1, detect.TooLong:
-		p.carryHTTP1(c) // lane.go
+		p.relayHTTP1(c) // relay1.go: request by request, each in the lane that it needs
 	case detect.HTTP2:
-		p.carryHTTP2(c) // lane.go
+		p.carryHTTP2(c) // lane.go: as frames, stream by stream, or by net/http
 	case detect.TLS:
 		c.splice(TLS) // splice.go
 	case detect.Raw:

@@ -21,23 +21,19 @@ const (
 	sessionWindow = codec.MiB
 )
 
-// httpFront reads requests off connections with net/http and hands them to the
-// proxy, one server for each protocol. Connections arrive by serve instead of
-// a listener.
+// httpFront reads HTTP/2 requests off connections with net/http and hands them
+// to the proxy: the exchange lane. Connections arrive by serveHTTP2 instead of a
+// listener.
 type httpFront struct {
 	server *http.Server
 	conns  *handover
 }
 
 // newFront starts a front. p.mu is held, or p is not shared yet.
-func (p *Proxy) newFront(protocol Protocol) *httpFront {
+func (p *Proxy) newFront() *httpFront {
 	f := &httpFront{conns: &handover{conns: make(chan net.Conn), done: make(chan struct{})}}
 	var protocols http.Protocols
-	if protocol == HTTP2 {
-		protocols.SetUnencryptedHTTP2(true)
-	} else {
-		protocols.SetHTTP1(true)
-	}
+	protocols.SetUnencryptedHTTP2(true)
 	f.server = &http.Server{
 		Handler:                      p,
 		Protocols:                    &protocols,
@@ -65,13 +61,13 @@ func (p *Proxy) newFront(protocol Protocol) *httpFront {
 	return f
 }
 
-// serveHTTP hands c to the front of its protocol, which ends it.
-func (p *Proxy) serveHTTP(c *conn, protocol Protocol) {
-	c.protocol, c.lane = protocol, LaneExchange
+// serveHTTP2 hands c to the front, which ends it.
+func (p *Proxy) serveHTTP2(c *conn) {
+	c.protocol, c.lane = HTTP2, LaneExchange
 	c.race.enter(LaneExchange, nil)
 	nc := &frontConn{TCPConn: c.tcp, conn: c, first: c.first}
 	c.first = nil
-	for f := p.front(protocol); f != nil; f = p.front(protocol) {
+	for f := p.front(); f != nil; f = p.front() {
 		select {
 		case f.conns.conns <- nc:
 			return

@@ -1,43 +1,71 @@
 package proxy
 
-// The lane of HTTP is chosen by what its rules need. Every step that exists can
-// act in the relay lane, so the exchange lane is taken where Config.Lane says
-// so, for comparison.
+import "github.com/sluice-proxy/sluice/rules"
 
-// carryHTTP1 carries a connection whose caller speaks HTTP/1, to its end.
-func (p *Proxy) carryHTTP1(c *conn) {
-	if p.Lane == LaneExchange {
-		p.serveHTTP(c, HTTP1) // front.go: net/http reads requests and calls ServeHTTP
-		return
-	}
-	p.relayHTTP1(c) // relay1.go: exchange by exchange
-}
+// HTTP takes the lane that its rules need. HTTP/1 chooses for each request
+// (relay1exchange.go), HTTP/2 for each connection: all of its streams share one.
 
 // carryHTTP2 carries a connection whose caller speaks HTTP/2, to its end.
 func (p *Proxy) carryHTTP2(c *conn) {
+	set := p.Rules.Load()
 	switch {
-	case p.Lane == LaneExchange:
-		p.serveHTTP(c, HTTP2) // front.go
-	case p.Rules.Load().CanTouch(c.Direction, c.port()):
+	case p.laneOfConn(c, set.Set) == LaneExchange:
+		p.serveHTTP2(c) // front.go
+	case set.CanTouch(c.Direction, c.port()):
 		p.relayRuled(c) // ruled.go: stream by stream, each side with a compression of its own
 	default:
 		p.relayVerbatim(c) // verbatim.go: frames as they come
 	}
 }
 
-// followRules asks the callers of connections to come again on new ones when
-// rules that are new can touch what these pass as bytes.
+// laneOf is the lane that an exchange of a route needs. A nil route is none.
+func (p *Proxy) laneOf(route *rules.Route) Lane {
+	switch {
+	case p.Lane == LaneExchange:
+		return LaneExchange
+	case p.LaneOf == nil || route == nil:
+		return LaneRelay
+	}
+	return p.LaneOf(route)
+}
+
+// laneOfConn is the lane that the routes which could match an exchange of c
+// need. One that needs the exchange lane decides: all steps can act there.
+func (p *Proxy) laneOfConn(c *conn, set *rules.Set) Lane {
+	if p.Lane == LaneExchange {
+		return LaneExchange
+	}
+	if p.LaneOf != nil {
+		for _, route := range set.Routes() {
+			if route.Touches(c.Direction, c.port()) && p.LaneOf(route) == LaneExchange {
+				return LaneExchange
+			}
+		}
+	}
+	return LaneRelay
+}
+
+// followRules asks the callers of HTTP/2 connections to come again on new ones
+// when new rules need another lane than theirs, or could touch what passes as
+// bytes.
 func (p *Proxy) followRules() {
-	for set := p.Rules.Load(); ; set = p.Rules.Load() {
+	for {
 		select {
-		case <-set.Replaced():
+		case <-p.Rules.Load().Replaced():
 		case <-p.done:
 			return
 		}
-		set = p.Rules.Load()
+		set := p.Rules.Load()
 		for _, c := range p.openConns() {
-			if v, ok := c.relayed().(*verbatim); ok && set.CanTouch(c.Direction, c.port()) {
-				v.goAway()
+			switch r := c.relayed().(type) {
+			case *verbatim:
+				if set.CanTouch(c.Direction, c.port()) {
+					r.goAway()
+				}
+			case *ruled:
+				if p.laneOfConn(c, set.Set) == LaneExchange {
+					r.goAway()
+				}
 			}
 		}
 	}

@@ -62,10 +62,11 @@ type Config struct {
 	Observer  Observer        // nil: nobody watches
 	Log       *slog.Logger    // nil: discarded
 
-	// Lane is the lane of all HTTP if it is LaneExchange. Otherwise each exchange
-	// takes the lane that its route needs: the relay lane, which every step that
-	// exists can act in.
+	// Lane is the lane of all HTTP if it is LaneExchange.
 	Lane Lane
+	// LaneOf is the lane that a route needs, LaneRelay or LaneExchange. Nil means
+	// the relay lane, in which every step that exists can act.
+	LaneOf func(*rules.Route) Lane
 
 	Mark           uint32        // SO_MARK of upstream sockets; 0: none
 	ConnectTimeout time.Duration // 5 s
@@ -124,7 +125,6 @@ type Proxy struct {
 	draining atomic.Bool
 
 	mu     sync.Mutex // guards what follows
-	http1  *httpFront
 	http2  *httpFront // replaced when draining begins: the old one says GOAWAY
 	fronts []*httpFront
 	conns  map[*conn]struct{}
@@ -181,8 +181,7 @@ func New(cfg Config) (*Proxy, error) {
 	p.gone = sync.NewCond(&p.mu)
 	p.breakers = resilience.NewGroup(p.breakerChanged)
 	p.transports = newTransports()
-	p.http1 = p.newFront(HTTP1)
-	p.http2 = p.newFront(HTTP2)
+	p.http2 = p.newFront()
 	p.wait.Go(p.followRules)
 	return p, nil
 }
@@ -209,7 +208,7 @@ func (p *Proxy) Drain(ctx context.Context) error {
 	if p.idle == nil {
 		p.idle = make(chan struct{})
 		old := p.http2
-		p.http2 = p.newFront(HTTP2)
+		p.http2 = p.newFront()
 		p.draining.Store(true)
 		p.quietSince = time.Now()
 		p.wait.Go(old.sayGoAway)
@@ -312,18 +311,15 @@ func (p *Proxy) remove(c *conn) {
 	}
 }
 
-// front returns the HTTP server for connections of protocol that begin now, nil
-// if the proxy is closed.
-func (p *Proxy) front(protocol Protocol) *httpFront {
+// front returns the HTTP/2 server for connections that begin now, nil if the
+// proxy is closed.
+func (p *Proxy) front() *httpFront {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	switch {
-	case p.closed:
+	if p.closed {
 		return nil
-	case protocol == HTTP2:
-		return p.http2
 	}
-	return p.http1
+	return p.http2
 }
 
 var _ http.Handler = (*Proxy)(nil)

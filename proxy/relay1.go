@@ -57,8 +57,8 @@ const (
 
 // relayHTTP1 carries the exchanges of c until it ends.
 func (p *Proxy) relayHTTP1(c *conn) {
-	c.protocol, c.lane = HTTP1, LaneRelay
-	c.race.enter(LaneRelay, nil)
+	c.protocol, c.lane = HTTP1, p.laneOf(nil)
+	c.race.enter(c.lane, nil)
 	r := &relay1{c: c, in: sock.NewReader(c.tcp, &p.buffers, c.first)}
 	c.first = nil
 	c.setRelay(r)

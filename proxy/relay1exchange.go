@@ -73,9 +73,28 @@ func (x *exchange1) carry() (keep bool) {
 	if err != nil && !errors.As(err, &refused) {
 		return false
 	}
+	if refused == nil && x.lane() == LaneExchange {
+		return x.r.c.p.serveOne(x.r, &x.head1, n) // front1.go
+	}
 	x.begin(n, refused)
 	x.finish(x.guarded())
 	return x.settled()
+}
+
+// lane is the lane of the request that was just read.
+func (x *exchange1) lane() Lane {
+	c := x.r.c
+	p, set := c.p, c.p.Rules.Load()
+	if p.LaneOf == nil || !set.CanTouch(c.Direction, c.port()) {
+		return p.laneOf(nil)
+	}
+	// The route is found once more when the exchange begins, with the rules then.
+	head := requestHead1(&x.head1)
+	m, err := set.Match(c.ctx, c.call(head, callKindOf(head, HTTP1)), time.Now())
+	if err != nil {
+		return LaneRelay // which will find the same error
+	}
+	return p.laneOf(m.Route)
 }
 
 // readHead reads the head of a request. Where it comes in pieces, HeadTimeout

@@ -138,6 +138,15 @@ func (s *Set) CanTouch(d Direction, port uint16) bool {
 	return r != nil && r.touch.has(port)
 }
 
+// Touches reports whether the route could match an exchange of a connection in
+// direction d to port.
+func (r *Route) Touches(d Direction, port uint16) bool {
+	if r.off || r.match.direction != "" && r.match.direction != d {
+		return false
+	}
+	return len(r.match.ports) == 0 || slices.Contains(r.match.ports, port)
+}
+
 // CanAnswer reports whether a route that could match such an exchange may
 // answer it without its upstream (fallback, reject), so that a refused dial
 // has to wait for the head instead of being mirrored as a reset.
