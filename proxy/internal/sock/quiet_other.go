@@ -1,0 +1,8 @@
+//go:build !linux
+
+package sock
+
+import "syscall"
+
+func quietRead(fd uintptr, b []byte) (int, error)  { return syscall.Read(int(fd), b) }
+func quietWrite(fd uintptr, b []byte) (int, error) { return syscall.Write(int(fd), b) }
