@@ -217,7 +217,7 @@ func TestGoAwayIsSaidBetweenFrames(t *testing.T) {
 func TestGoAwayWaitsForTheUpstreamsSettings(t *testing.T) {
 	testbed.Leaks(t)
 	l := testbed.Loopback(t)
-	s := startSidecar(t, l.Addr().String(), nil)
+	s := startSidecar(t, l.Addr().String(), nil, inLane(proxy.LaneRelay))
 	caller := testbed.Dial(t, s.addr)
 	caller.Write(wire.AppendSettings([]byte(wire.Preface)))
 	nc, err := l.Accept()

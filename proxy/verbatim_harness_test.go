@@ -28,7 +28,7 @@ type link struct {
 func newLink(t *testing.T, options ...option) *link {
 	t.Helper()
 	l := testbed.Loopback(t)
-	s := startSidecar(t, l.Addr().String(), nil, options...)
+	s := startSidecar(t, l.Addr().String(), nil, append([]option{inLane(proxy.LaneRelay)}, options...)...)
 	caller := testbed.Dial(t, s.addr)
 	caller.Write(wire.AppendSettings([]byte(wire.Preface)))
 	l.SetDeadline(time.Now().Add(10 * time.Second))

@@ -27,6 +27,7 @@ type way struct {
 	side     ended  // that src ends
 	src, dst *net.TCPConn
 	in       *sock.Reader
+	out      *sock.Writer // dst
 	guard    *http2.Guard // of src
 	now      time.Time    // of the last read
 
@@ -231,7 +232,7 @@ func (w *way) write(b []byte) error {
 		w.v.sayGoAway()
 	}
 	for {
-		n, err := w.dst.Write(b)
+		n, err := w.out.Write(b)
 		w.passed += int64(n)
 		b = b[n:]
 		if err == nil {
