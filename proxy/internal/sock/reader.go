@@ -25,6 +25,7 @@ type Reader struct {
 	lent     bool   // buf is from buffers
 	from, to int    // buf[from:to] is unread
 	quiet    bool
+	streak   uint // reads since one found nothing
 	large    bool // the next buffer is a large one: the last read filled its own
 
 	wait, try func(fd uintptr) bool // r.receive and r.receiveNow, bound once
@@ -49,11 +50,17 @@ func NewReader(c *net.TCPConn, b *Buffers, first []byte) *Reader {
 // CPU time of a relay: the runtime's monitor thread sleeps while all is idle,
 // and every system call that is told of wakes it. The price is that it may stay
 // asleep, so that nobody interrupts a goroutine that computes for long: it is
-// for goroutines that do not, or make another system call before they do.
+// for goroutines that do not, or make another system call before they do. A
+// source that never runs dry is told of now and then, or it would keep the
+// processor to itself.
 func (r *Reader) Quiet() { r.quiet = true }
 
+// loudEvery is how many reads of a quiet Reader that found something at once
+// come to one that is told of.
+const loudEvery = 16
+
 func (r *Reader) read(fd uintptr, b []byte) (int, error) {
-	if r.quiet {
+	if r.streak++; r.quiet && r.streak%loudEvery != 0 {
 		return quietRead(fd, b)
 	}
 	return syscall.Read(int(fd), b)
@@ -123,6 +130,7 @@ func (r *Reader) receive(fd uintptr) bool {
 			break
 		}
 		if errors.Is(err, syscall.EAGAIN) {
+			r.streak = 0
 			r.giveBack()
 			return false
 		}
