@@ -63,6 +63,20 @@ func (r *result) normalize() {
 			s.Framing = ""
 		}
 	}
+	v := &r.Verdict
+	if strings.HasPrefix(v.Error, "caller/cancelled") {
+		v.Status = 0 // whether the head had left is a matter of time
+	}
+	// A body that was edited has a length that is known, and may say it or not.
+	// (take has compared it with the body.)
+	if v.Response.Edited && (c.Framing == "length" || c.Framing == "open") {
+		c.Framing = ""
+	}
+	for i := range r.Upstream {
+		if s := &r.Upstream[i]; v.Request.Edited && (s.Framing == "length" || s.Framing == "open") {
+			s.Framing = ""
+		}
+	}
 	for _, h := range []*halfVerdict{&r.Verdict.Request, &r.Verdict.Response} {
 		h.In, h.Out, h.Trailers = normalHead(h.In), normalHead(h.Out), normal(h.Trailers)
 		if c.Broken {
@@ -74,11 +88,28 @@ func (r *result) normalize() {
 	}
 }
 
+// normalHead is a head of a record without what may differ. Cookies are one
+// field or several (RFC 9113, 8.2.3). Libraries do not show the exchange lane
+// what a gRPC answer is encoded in, nor an expectation over HTTP/2, and write the
+// content type of a gRPC fallback.
 func normalHead(text string) string {
 	if text == "" {
 		return ""
 	}
 	lines := strings.Split(text, "\n")
-	fields := slices.DeleteFunc(normal(lines[1:]), func(f string) bool { return strings.HasPrefix(f, "content-length: ") })
-	return strings.Join(append(lines[:1:1], fields...), "\n")
+	var fields, cookies []string
+	for _, f := range normal(lines[1:]) {
+		switch name, value, _ := strings.Cut(f, ": "); name {
+		case "content-length", "grpc-encoding", "expect":
+		case "content-type":
+			if !strings.HasPrefix(value, "application/grpc") {
+				fields = append(fields, f)
+			}
+		case "cookie":
+			cookies = append(cookies, value)
+		default:
+			fields = append(fields, f)
+		}
+	}
+	return strings.Join(append(lines[:1:1], append(fields, "cookies: "+strings.Join(cookies, "; "))...), "\n")
 }
