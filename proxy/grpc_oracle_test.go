@@ -263,7 +263,7 @@ func TestAllThatACallReadByMessageMayChange(t *testing.T) {
 	run := func(files ...string) (http.Header, wire) {
 		addr := upstream
 		if files != nil {
-			addr = startSidecar(t, upstream, files).addr
+			addr = startSidecar(t, upstream, files, inLane(proxy.LaneExchange)).addr
 		}
 		req, _ := http.NewRequest("POST", "http://"+addr+get, strings.NewReader("\x00\x00\x00\x00\x03\x0a\x01a"))
 		req.Host = "Items.Test:99"

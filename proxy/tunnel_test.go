@@ -131,6 +131,9 @@ func TestConnect(t *testing.T) {
 		if got := responseOf(t, c); !strings.HasPrefix(got, "HTTP/1.1 407 ") {
 			t.Errorf("got %q", got)
 		}
+		if err := testbed.Play(c, testbed.HalfClose(), testbed.ExpectEnd()); err != nil {
+			t.Error(err)
+		}
 	})
 	t.Run("a later request on the connection", func(t *testing.T) {
 		testbed.Leaks(t)

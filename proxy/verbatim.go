@@ -87,7 +87,7 @@ func newVerbatim(c *conn, up *net.TCPConn, greeting []byte) *verbatim {
 	}
 	for _, w := range []*way{&v.toUpstream, &v.toCaller} {
 		w.checker.MaxFrame = http2.MaxMaxFrame // what they agreed on is their own affair
-		w.in.Quiet() // nothing here computes for long
+		w.in.Quiet()                           // nothing here computes for long
 		w.out = sock.NewWriter(w.dst)
 		w.table = http2.DefaultHeaderTableSize
 	}
