@@ -64,7 +64,7 @@ func (p *Proxy) relayVerbatim(c *conn) {
 	c.first = nil
 	c.race.enter(LaneRelay, v)
 	c.setRelay(v)
-	if p.Draining() || p.Rules.Load().CanTouch(c.Direction, c.port()) {
+	if p.Rules.Load().CanTouch(c.Direction, c.port()) {
 		v.goAway() // a reload has come in between
 	}
 	c.end(v.run())

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/sluice-proxy/sluice/codec"
@@ -11,10 +12,83 @@ import (
 // What a verbatim connection keeps for its observers comes from slabs, so that
 // an exchange costs few allocations.
 const (
+	headsSlab  = 8
 	fieldsSlab = 32
 	bytesSlab  = 4 << 10
 	bytesSmall = 1 << 10 // beyond it content has memory of its own
 )
+
+// seenHead is a header block and what it says.
+type seenHead struct {
+	block []byte // nil: it may mean something else the next time
+	head  *rules.Head
+	kind  callKind // of a request
+
+	service, method string // of a call
+	format          codec.Codec
+	encoding        string
+}
+
+// begin begins a half with its head.
+func (s *seenHead) begin(h *Half) {
+	h.In, h.Out = s.head, s.head
+	h.Body.Codec, h.Body.Encoding = s.format, s.encoding
+}
+
+// longestSeen bounds the blocks that are remembered.
+const longestSeen = 64
+
+// readHead decodes a header block. One whose fields are all in the tables, as
+// most are on a connection that carries one call after the other, comes again as
+// the same few bytes, and is not decoded again.
+func (w *way) readHead(block []byte) (*seenHead, error) {
+	if len(block) <= longestSeen {
+		for i := range w.seen {
+			if s := &w.seen[i]; s.block != nil && bytes.Equal(s.block, block) {
+				return s, nil
+			}
+		}
+	}
+	if allow := w.allow.Load(); allow > w.table {
+		// Once allowed is allowed: the receiver judges, and knows when its
+		// settings came into force.
+		w.table = allow
+		w.heads.AllowTable(allow)
+	}
+	fields, err := w.heads.Decode(block)
+	if err != nil {
+		return nil, err
+	}
+	s := &w.unseen
+	*s = seenHead{}
+	if !http2.Indexed(block) {
+		clear(w.seen[:]) // the tables may have changed
+	} else if len(block) <= longestSeen {
+		s = &w.seen[w.next]
+		w.next = (w.next + 1) % len(w.seen)
+		*s = seenHead{block: bytes.Clone(block)}
+	}
+	if w.v.observed {
+		w.describeHead(s, fields)
+	}
+	return s, nil
+}
+
+// describeHead fills in what a head says.
+func (w *way) describeHead(s *seenHead, fields []http2.Field) {
+	if len(w.slab) == 0 {
+		w.slab = make([]rules.Head, headsSlab)
+	}
+	s.head, w.slab = &w.slab[0], w.slab[1:]
+	w.fillHead(s.head, fields)
+	if w.from == OriginCaller {
+		if s.kind = callKindOf(s.head, HTTP2); s.kind != callNone {
+			s.service, s.method = splitMethod(s.head.Path)
+		}
+	}
+	s.format = w.format(s.head.Fields.Get("content-type"))
+	s.encoding = s.head.Fields.Get("content-encoding")
+}
 
 // fillHead fills in a head. It takes whatever the peers say to each other.
 func (w *way) fillHead(h *rules.Head, fields []http2.Field) {
@@ -42,22 +116,6 @@ func (w *way) fillHead(h *rules.Head, fields []http2.Field) {
 	if h.Host == "" {
 		h.Host = host
 	}
-	h.Fields = w.keepSome(fields, n)
-}
-
-// keep keeps trailers.
-func (w *way) keep(fields []http2.Field) rules.Fields {
-	n := 0
-	for i := range fields {
-		if endToEndName(fields[i].Name) {
-			n++
-		}
-	}
-	return w.keepSome(fields, n)
-}
-
-// keepSome keeps the n of fields that observers are shown.
-func (w *way) keepSome(fields []http2.Field, n int) rules.Fields {
 	if cap(w.fields)-len(w.fields) < n {
 		w.fields = make(rules.Fields, 0, max(fieldsSlab, n))
 	}
@@ -67,7 +125,7 @@ func (w *way) keepSome(fields []http2.Field, n int) rules.Fields {
 			w.fields = append(w.fields, rules.Field{Name: fields[i].Name, Value: fields[i].Value})
 		}
 	}
-	return w.fields[from:len(w.fields):len(w.fields)]
+	h.Fields = w.fields[from:len(w.fields):len(w.fields)]
 }
 
 // endToEndName reports whether heads show a field of that name: those of

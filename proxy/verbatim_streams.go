@@ -30,9 +30,8 @@ const (
 
 // told is a record and what it points to, in one piece.
 type told struct {
-	record            Record
-	call              rules.Request
-	request, response rules.Head
+	record Record
+	call   rules.Request
 }
 
 // maxRelayed bounds the open streams of a connection, whatever the peers allow
@@ -41,38 +40,31 @@ const maxRelayed = 10000
 
 // head looks at a header block that is whole.
 func (w *way) head() error {
-	if allow := w.allow.Load(); allow > w.table {
-		// Once allowed is allowed: the receiver judges, and knows when its
-		// settings came into force.
-		w.table = allow
-		w.heads.AllowTable(allow)
-	}
-	fields, err := w.heads.Decode(w.block.Bytes())
-	if errors.Is(err, http2.ErrHeadTooLarge) {
-		return &http2.Error{Code: http2.EnhanceYourCalm, Reason: err.Error()}
-	}
+	seen, err := w.readHead(w.block.Bytes())
 	switch {
+	case errors.Is(err, http2.ErrHeadTooLarge):
+		return &http2.Error{Code: http2.EnhanceYourCalm, Reason: err.Error()}
 	case err != nil:
 		return err
 	case w.block.Promised != 0:
 		return nil // a push is not looked at
 	case w.from == OriginUpstream:
-		w.response(fields)
+		w.response(seen)
 		return nil
 	case w.block.Stream > w.last && w.block.Stream%2 == 1:
-		return w.open(fields)
+		return w.open(seen)
 	}
-	w.trailers(fields)
+	w.trailers(seen)
 	return nil
 }
 
 // open begins a stream with the head of its request.
-func (w *way) open(fields []http2.Field) error {
+func (w *way) open(seen *seenHead) error {
 	v := w.v
 	w.last = w.block.Stream
 	var t *told
 	if v.observed {
-		t = w.describe(fields)
+		t = w.describe(seen)
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -96,38 +88,26 @@ func (w *way) open(fields []http2.Field) error {
 }
 
 // describe begins the record of an exchange.
-func (w *way) describe(fields []http2.Field) *told {
+func (w *way) describe(seen *seenHead) *told {
 	c := w.v.c
 	t := new(told)
-	w.fillHead(&t.request, fields)
 	t.call = rules.Request{
-		ID: c.p.ids.next(), Direction: c.Direction, Head: &t.request, Peer: c.Peer, Destination: c.Destination,
+		ID: c.p.ids.next(), Direction: c.Direction, Head: seen.head, Peer: c.Peer, Destination: c.Destination,
+		Service: seen.service, Method: seen.method,
 	}
 	t.record = Record{
 		ID: t.call.ID, Conn: &c.Conn, Protocol: HTTP2, Lane: LaneRelay, Call: &t.call,
 		Started: w.now, Generation: c.p.Rules.Load().Number, Attempts: 1,
 	}
-	switch kind := callKindOf(&t.request, HTTP2); kind {
-	case callNone:
-	case callGRPC:
+	if seen.kind == callGRPC {
 		t.record.Protocol = GRPC
-		fallthrough
-	default:
-		t.call.Service, t.call.Method = splitMethod(t.request.Path)
 	}
-	w.begin(&t.record.Request, &t.request)
+	seen.begin(&t.record.Request)
 	return t
 }
 
-// begin begins a half with its head.
-func (w *way) begin(h *Half, head *rules.Head) {
-	h.In, h.Out = head, head
-	h.Body.Codec = w.format(head.Fields.Get("content-type"))
-	h.Body.Encoding = head.Fields.Get("content-encoding")
-}
-
 // response takes a response's head, an interim one's or trailers.
-func (w *way) response(fields []http2.Field) {
+func (w *way) response(seen *seenHead) {
 	v := w.v
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -137,16 +117,11 @@ func (w *way) response(fields []http2.Field) {
 	}
 	if t := s.told; t != nil {
 		switch {
-		case t.record.Response.In == nil:
-			w.fillHead(&t.response, fields)
-			if t.response.Status < 200 {
-				t.response = rules.Head{}
-				break
-			}
-			w.begin(&t.record.Response, &t.response)
-			t.record.Status = t.response.Status
-		default:
-			t.record.Response.Trailers = w.keep(fields)
+		case t.record.Response.In != nil:
+			t.record.Response.Trailers = seen.head.Fields
+		case seen.head.Status >= 200:
+			seen.begin(&t.record.Response)
+			t.record.Status = seen.head.Status
 		}
 	}
 	if w.block.End {
@@ -155,7 +130,7 @@ func (w *way) response(fields []http2.Field) {
 }
 
 // trailers takes a request's.
-func (w *way) trailers(fields []http2.Field) {
+func (w *way) trailers(seen *seenHead) {
 	v := w.v
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -164,7 +139,7 @@ func (w *way) trailers(fields []http2.Field) {
 		return
 	}
 	if t := s.told; t != nil {
-		t.record.Request.Trailers = w.keep(fields)
+		t.record.Request.Trailers = seen.head.Fields
 	}
 	if w.block.End {
 		w.end(s)

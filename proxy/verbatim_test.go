@@ -162,6 +162,38 @@ func TestOneRecordForEachStream(t *testing.T) {
 	}
 }
 
+// Heads that come again are not decoded again, unless the tables have changed.
+func TestRecordsFollowTheCompression(t *testing.T) {
+	testbed.Leaks(t)
+	k := newLink(t)
+	r := rand.New(rand.NewPCG(1, 2))
+	k.fromCaller.enc.SetMaxDynamicTableSizeLimit(300)
+	for i := range 500 {
+		if r.IntN(10) == 0 {
+			k.fromCaller.enc.SetMaxDynamicTableSize(uint32(100 * r.IntN(4)))
+		}
+		fields := []string{":method", "GET", ":scheme", "http", ":path", fmt.Sprint("/", i)}
+		if r.IntN(4) > 0 {
+			fields[5] = fmt.Sprint("/same/", r.IntN(3))
+		}
+		for range r.IntN(3) {
+			fields = append(fields, fmt.Sprint("x-", r.IntN(3)), fmt.Sprint(r.IntN(2)))
+		}
+		stream := uint32(2*i + 1)
+		pass(t, k.caller, k.upstream, k.fromCaller.head(stream, wire.FlagEndStream, fields...))
+		pass(t, k.upstream, k.caller, k.fromUp.head(stream, wire.FlagEndStream, ":status", fmt.Sprint(200+r.IntN(3))))
+		n := 0
+		rec := await(k.sidecar, func(*proxy.Record) bool { n++; return n == i+1 })
+		got := []string{":method", rec.Call.Head.Method, ":scheme", "http", ":path", rec.Call.Head.Path}
+		for _, f := range rec.Call.Head.Fields {
+			got = append(got, f.Name, f.Value)
+		}
+		if fmt.Sprint(got) != fmt.Sprint(fields) {
+			t.Fatalf("exchange %d: got %q, want %q", i, got, fields)
+		}
+	}
+}
+
 func TestResetStreamsAreRecorded(t *testing.T) {
 	testbed.Leaks(t)
 	k := newLink(t)

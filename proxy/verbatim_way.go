@@ -47,7 +47,12 @@ type way struct {
 	allow atomic.Uint32 // the largest table that dst's settings allowed; written by back's goroutine
 	last  uint32        // the newest stream that src opened
 
+	seen   [4]seenHead
+	next   int // the one to be forgotten
+	unseen seenHead
+
 	done   []*relayed // streams that ended in the bytes being passed
+	slab   []rules.Head
 	fields rules.Fields
 	bytes  []byte
 	media  [2]mediaFormat

@@ -66,6 +66,17 @@ func (d *Decoder) Decode(block []byte) ([]Field, error) {
 	return d.fields, nil
 }
 
+// Indexed reports whether a block only points to fields in the tables. It does
+// not change them, and means the same again as long as no other block does.
+func Indexed(block []byte) bool {
+	for _, b := range block {
+		if b < 0x80 || b == 0xff { // not 6.1 of RFC 7541, or an index of several bytes
+			return false
+		}
+	}
+	return true
+}
+
 // add takes a field as it is decoded.
 func (d *Decoder) add(f Field) {
 	d.size += int(f.Size())
