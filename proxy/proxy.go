@@ -243,12 +243,23 @@ func (p *Proxy) emptyOut() {
 			p.mu.Unlock()
 			return
 		}
+		var old []*conn
 		for c := range p.conns {
-			if c.idleFor() > p.IdleDrain {
+			switch {
+			case c.idleFor() > p.IdleDrain:
 				c.hangUp()
+			case time.Since(c.Opened) > p.IdleDrain:
+				old = append(old, c)
 			}
 		}
 		p.mu.Unlock()
+		for _, c := range old {
+			// A connection of HTTP/2 that came while draining carries what its caller
+			// made it for first: who is told to go away at once has nowhere to go.
+			if r := c.relayed(); r != nil {
+				r.goAway()
+			}
+		}
 	}
 }
 

@@ -30,6 +30,7 @@ type ruled struct {
 	heard     atomic.Bool    // and has heard it
 	over      atomic.Bool    // no stream is taken any more
 	left      atomic.Bool    // our side towards the caller has ended
+	ending    atomic.Bool    // both sides have deadlines of their ends
 
 	mu    sync.Mutex // guards what follows
 	up    *ruledUpstream
@@ -44,10 +45,7 @@ func (p *Proxy) relayRuled(c *conn) {
 	r := newRuled(c)
 	c.race.enter(LaneRelay, r)
 	c.setRelay(r)
-	if p.Draining() {
-		r.goAway()
-	}
-	in := sock.NewReader(c.tcp, &p.buffers, c.first)
+	in := &ruledInput{Reader: sock.NewReader(c.tcp, &p.buffers, c.first), r: r, tcp: c.tcp, hop: r.caller}
 	c.first = nil
 	r.link.Flush()
 	err := r.caller.Read(in)
@@ -82,6 +80,7 @@ func (r *ruled) failure(err error) error {
 // callerEnded ends what is left when the caller can say no more.
 func (r *ruled) callerEnded(err error) {
 	r.over.Store(true)
+	r.ending.Store(true)
 	reset := isReset(err)
 	if reset {
 		r.c.cancel(&Error{Origin: OriginCaller, Reason: "reset", Err: err})
@@ -131,6 +130,7 @@ func (r *ruled) maybeLeave() {
 	r.over.Store(true)
 	r.caller.GoAway(r.caller.LastStream(), http2.NoError, "")
 	r.caller.Shut()
+	r.ending.Store(true)
 	r.c.tcp.SetReadDeadline(time.Now().Add(ruledFarewell))
 }
 
@@ -230,7 +230,7 @@ func (up *ruledUpstream) carry() {
 	up.mu.Unlock()
 	up.hop.Attach(newRuledOutput(tcp), r.forUpstream()...)
 	close(up.tried)
-	err = up.hop.Read(sock.NewReader(tcp, &r.c.p.buffers, greeting))
+	err = up.hop.Read(&ruledInput{Reader: sock.NewReader(tcp, &r.c.p.buffers, greeting), r: r, tcp: tcp, hop: up.hop})
 	r.forget(up, true)
 	up.ended(err)
 }
@@ -297,6 +297,7 @@ func (up *ruledUpstream) lost(err error, dialling bool) {
 			continue
 		}
 		if dialling && x.inline {
+			x.notSent()
 			up.r.c.abort(&Error{Origin: OriginUpstream, Reason: intercept.Classify(err), Err: err})
 		}
 		x.upstreamLost(err)
