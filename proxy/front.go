@@ -170,5 +170,10 @@ func (c *conn) failure() error {
 func (c *conn) quiet() {
 	c.spoke()
 	c.exchanges.Add(-1)
+	if c.p.draining.Load() {
+		if r := c.relayed(); r != nil {
+			r.goAway() // who came while draining has got what it came for
+		}
+	}
 	c.release()
 }
