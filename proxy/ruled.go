@@ -29,6 +29,7 @@ type ruled struct {
 	leaving   atomic.Bool    // the caller was asked to begin no more streams
 	heard     atomic.Bool    // and has heard it
 	over      atomic.Bool    // no stream is taken any more
+	told      atomic.Bool    // the caller was told the last stream that is
 	left      atomic.Bool    // our side towards the caller has ended
 	ending    atomic.Bool    // both sides have deadlines of their ends
 
@@ -124,11 +125,16 @@ const farewellPing = "\x00sluice\x00"
 // maybeLeave ends our side towards the caller once it has heard that it should
 // go, and no stream is open.
 func (r *ruled) maybeLeave() {
-	if !r.leaving.Load() || !r.heard.Load() && !r.over.Load() || r.caller.Streams() > 0 || r.held.Load() > 0 || r.left.Swap(true) {
+	if !r.leaving.Load() || !r.heard.Load() && !r.over.Load() {
 		return
 	}
 	r.over.Store(true)
-	r.caller.GoAway(r.caller.LastStream(), http2.NoError, "")
+	if r.caller.Streams() > 0 || r.held.Load() > 0 || r.left.Swap(true) {
+		return
+	}
+	if !r.told.Swap(true) {
+		r.caller.GoAway(r.caller.LastStream(), http2.NoError, "")
+	}
 	r.caller.Shut()
 	r.ending.Store(true)
 	r.c.tcp.SetReadDeadline(time.Now().Add(ruledFarewell))

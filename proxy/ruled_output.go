@@ -5,9 +5,43 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/sluice-proxy/sluice/proxy/internal/http2"
+	"github.com/sluice-proxy/sluice/proxy/internal/sock"
 )
+
+// ruledInput reads a connection whose peer has HeadTimeout for a head that it has
+// begun.
+type ruledInput struct {
+	*sock.Reader
+	r       *ruled
+	tcp     *net.TCPConn
+	hop     *http2.Hop
+	pressed bool
+}
+
+var _ http2.Input = (*ruledInput)(nil)
+
+// Fill implements [http2.Input].
+func (in *ruledInput) Fill() (int, error) {
+	if in.hop.InHead() != in.pressed {
+		in.pressed = !in.pressed
+		var until time.Time
+		if in.pressed {
+			until = time.Now().Add(in.r.c.p.HeadTimeout)
+		}
+		in.tcp.SetReadDeadline(until)
+		if in.r.ending.Load() { // meanwhile, and its deadline must hold
+			in.tcp.SetReadDeadline(time.Now().Add(farewell))
+		}
+	}
+	n, err := in.Reader.Fill()
+	if in.pressed && errors.Is(err, os.ErrDeadlineExceeded) && !in.r.ending.Load() {
+		return n, &http2.Error{Code: http2.EnhanceYourCalm, Reason: "header block too slow"}
+	}
+	return n, err
+}
 
 // ruledOutput writes to a connection, and can leave off where it would have to
 // wait for the peer to read.

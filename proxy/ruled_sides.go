@@ -228,12 +228,15 @@ func (h ruledUpstreamSide) GoAway(last uint32, code http2.ErrCode, debug []byte)
 		return
 	}
 	r.forget(h.up, false) // what an exchange sends from now on goes on another connection
+	r.over.Store(true)    // a caller may repeat elsewhere what is above the last stream
 	mapped := r.caller.LastStream()
 	for mapped > 0 && slices.Contains(h.up.refused, mapped) {
 		mapped = max(mapped, 2) - 2
 	}
 	h.up.refused = nil
-	r.caller.GoAway(mapped, code, string(debug))
+	if !r.told.Swap(true) {
+		r.caller.GoAway(mapped, code, string(debug))
+	}
 }
 
 // framePriorityUpdate is PRIORITY_UPDATE (RFC 9218, 7.1).

@@ -195,6 +195,13 @@ func (x *ruledStream) upstreamLost(err error) {
 	}
 }
 
+// notSent notes of an inline stream that there was no upstream.
+func (x *ruledStream) notSent() {
+	x.state.Lock()
+	defer x.state.Unlock()
+	x.record.Attempts = 0
+}
+
 // upstreamID is the number of the upstream's stream, 0 if it is not opened on up.
 func (x *ruledStream) upstreamID(up *ruledUpstream) uint32 {
 	x.state.Lock()

@@ -54,6 +54,7 @@ type Hop struct {
 	guard   *Guard
 	now     time.Time // of the last read
 	settled bool      // the peer's first SETTINGS have come
+	inHead  bool      // a head has begun to come
 
 	// Guarded by link.mu.
 	output   Output // nil until attached
@@ -112,7 +113,9 @@ func (h *Hop) Read(in Input) error {
 		}
 	}
 	for {
-		n, err := h.walk(in.Buffered())
+		b := in.Buffered()
+		n, err := h.walk(b)
+		h.inHead = h.check.InBlock() || len(b) > n && h.startsHead(b[n:])
 		in.Discard(n)
 		if n > 0 || err != nil {
 			h.guard.Flush()
@@ -125,10 +128,23 @@ func (h *Hop) Read(in Input) error {
 		}
 		h.link.throttle()
 		if _, err := in.Fill(); err != nil {
+			h.violated(err)
+			h.link.Flush()
 			return err
 		}
 		h.now = time.Now()
 	}
+}
+
+// InHead reports whether a part of a head has come, and not the rest. It is for
+// the Input, whose bound on the wait may depend on it.
+func (h *Hop) InHead() bool { return h.inHead }
+
+// startsHead reports whether the part of a frame that b is may be one of a head,
+// or of what comes before all heads.
+func (h *Hop) startsHead(b []byte) bool {
+	f, n := Parse(b)
+	return n == 0 || f.InBlock() || !h.settled
 }
 
 func readPreface(in Input) error {
