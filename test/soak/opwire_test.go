@@ -101,13 +101,18 @@ func (c *wireCaller) pipeline(tcp *net.TCPConn, o *op) error {
 		written <- err
 	}()
 	r := bufio.NewReader(tcp)
+	last := false
 	for n, a := range requests {
+		if last {
+			break // a draining proxy has said so; what came after is not answered (RFC 9112, 9.6)
+		}
 		err := func() error {
 			resp, err := http.ReadResponse(r, nil)
 			if err != nil {
 				return err
 			}
 			defer resp.Body.Close()
+			last = resp.Close
 			if o.fault == callerResets && n == count-1 {
 				_, _ = io.CopyN(io.Discard, resp.Body, int64(o.at))
 				return testbed.Reset(tcp)
@@ -231,10 +236,8 @@ func echoed(tcp *net.TCPConn, r io.Reader, o *op) error {
 		switch o.fault {
 		case callerResets:
 			_ = testbed.Reset(tcp)
-		case callerEnds, none: // an end of one side is none of the other
+		default: // an end of one side is none of the other
 			err = errors.Join(err, tcp.CloseWrite())
-		default:
-			_ = tcp.CloseWrite()
 		}
 		written <- err
 	}()
@@ -252,20 +255,20 @@ func echoed(tcp *net.TCPConn, r io.Reader, o *op) error {
 		return nil // its own reads fail
 	case upstreamEnds:
 		// A clean end, unless what the upstream did not read turned it into a reset.
-		if err != nil && !testbed.IsReset(err) {
+		if err != nil && !testbed.IsReset(err) && wrote == nil {
 			return err
 		}
 		return nil
 	}
-	// A reset may take what was on its way with it, but is no clean end.
-	if err == nil && o.at < o.size {
+	// A reset may take with it what was on its way, but is no clean end. The
+	// kernel tells of it once: to the reading or to the writing.
+	switch {
+	case err == nil && o.at < o.size:
 		return errors.New("no reset arrived")
-	}
-	if errors.Is(err, errCorrupt) && !strings.Contains(err.Error(), "a clean end") {
-		return err
-	}
-	if errors.Is(err, errCorrupt) && o.fault == upstreamCuts {
+	case errors.Is(err, errCut) && wrote == nil:
 		return fmt.Errorf("a reset became a clean end: %w", err)
+	case errors.Is(err, errCorrupt) && !errors.Is(err, errCut):
+		return err
 	}
 	return nil
 }

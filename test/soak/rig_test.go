@@ -179,7 +179,7 @@ func (r *rig) rotate(ctx context.Context, w *watch) {
 		}
 		old := r.current.Swap(r.startInstance())
 		r.drain(old)
-		if w.due() {
+		if w.due() && ctx.Err() == nil {
 			r.gate.Lock() // waits for every operation
 			w.look()
 			r.gate.Unlock()

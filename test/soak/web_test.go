@@ -70,7 +70,7 @@ func readPattern(r io.Reader, seed uint64, n int) error {
 		total += m
 		switch {
 		case errors.Is(err, io.EOF) && total < n:
-			return fmt.Errorf("%w: a clean end after %d of %d bytes", errCorrupt, total, n)
+			return fmt.Errorf("%w after %d of %d bytes", errCut, total, n)
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
@@ -81,7 +81,10 @@ func readPattern(r io.Reader, seed uint64, n int) error {
 
 // errCorrupt is of what no fault explains: wrong bytes, or an end that looks
 // whole and is not.
-var errCorrupt = errors.New("corrupt")
+var (
+	errCorrupt = errors.New("corrupt")
+	errCut     = fmt.Errorf("%w: a clean end", errCorrupt)
+)
 
 // tcpKey finds the connection of a request.
 type tcpKey struct{}
