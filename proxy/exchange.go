@@ -52,8 +52,8 @@ type exchange struct {
 }
 
 // call is a request of this connection as it was received.
-func (c *conn) call(head *rules.Head, kind callKind) *rules.Request {
-	q := &rules.Request{Direction: c.Direction, Head: head, Peer: c.Peer, Destination: c.Destination}
+func (c *conn) call(head *rules.Head, kind callKind) rules.Request {
+	q := rules.Request{Direction: c.Direction, Head: head, Peer: c.Peer, Destination: c.Destination}
 	if kind != callNone {
 		q.Service, q.Method = splitMethod(head.Path)
 	}
@@ -77,6 +77,14 @@ type arrival struct {
 	protocol Protocol // GRPC is found out here
 	head     *rules.Head
 	ctx      context.Context //nolint:containedctx // the parameter of open that it is
+	shared   bool            // the exchange ends with ctx alone, and cannot be cancelled on its own
+	room     *account        // for what observers will see; nil: open makes it
+}
+
+// account is what observers see of an exchange and keep, in one piece.
+type account struct {
+	record Record
+	call   rules.Request
 }
 
 // open opens the exchange: its id, its instant, and the rule set that all of it
@@ -86,15 +94,23 @@ func (x *exchange) open(c *conn, w wire, a arrival) {
 	c.exchanges.Add(1)
 	x.p, x.c, x.wire = c.p, c, w
 	x.set = c.p.Rules.Load()
-	x.ctx, x.cancel = context.WithCancelCause(a.ctx)
+	x.ctx, x.cancel = a.ctx, func(error) {}
+	if !a.shared {
+		x.ctx, x.cancel = context.WithCancelCause(a.ctx)
+	}
+	if a.room == nil {
+		a.room = new(account)
+	}
 	x.kind = callKindOf(a.head, a.protocol)
-	call := c.call(a.head, x.kind)
+	call := &a.room.call
+	*call = c.call(a.head, x.kind)
 	call.ID = c.p.ids.next()
 	if x.kind == callGRPC {
 		a.protocol = GRPC
 	}
 	x.request.in, x.request.out = a.head, a.head
-	x.record = &Record{
+	x.record = &a.room.record
+	*x.record = Record{
 		ID:         call.ID,
 		Conn:       &c.Conn,
 		Protocol:   a.protocol,

@@ -22,5 +22,6 @@ func (s *idSource) next() string {
 		rand.Read(b[:]) // never fails (crypto/rand, Go 1.24)
 		s.prefix = hex.EncodeToString(b[:]) + "-"
 	})
-	return s.prefix + strconv.FormatUint(s.count.Add(1), 36)
+	var b [24]byte
+	return string(strconv.AppendUint(append(b[:0], s.prefix...), s.count.Add(1), 36))
 }

@@ -23,11 +23,13 @@ import (
 // ends is left to the two peers: a half-close or reset of one is done to the
 // other, and only Sluice's own answers end it on their own account.
 type relay1 struct {
-	c  *conn
-	in *sock.Reader // the caller
+	c   *conn
+	in  *sock.Reader // the caller
+	out *sock.Writer
 
 	up    *net.TCPConn // nil before the first request that needs it, and after it has failed
 	reply *sock.Reader // up, as it is read
+	toUp  *sock.Writer
 
 	callerShut atomic.Bool // the caller has ended its side, and up has been told
 	upShut     atomic.Bool // the upstream has ended its side, and the caller has been told
@@ -59,7 +61,8 @@ const (
 func (p *Proxy) relayHTTP1(c *conn) {
 	c.protocol, c.lane = HTTP1, p.laneOf(nil)
 	c.race.enter(c.lane, nil)
-	r := &relay1{c: c, in: sock.NewReader(c.tcp, &p.buffers, c.first)}
+	r := &relay1{c: c, in: sock.NewReader(c.tcp, &p.buffers, c.first), out: sock.NewWriter(c.tcp)}
+	r.in.Quiet()
 	c.first = nil
 	c.setRelay(r)
 	r.callerWatched, _ = p.watch.Add(c.tcp, r.callerEnds) // unwatched, its end is noticed when it is read
@@ -187,7 +190,7 @@ func (r *relay1) upstreamEnded(end int32) error {
 	}
 	for end == endFIN {
 		if said := r.reply.Buffered(); len(said) > 0 {
-			if _, err := r.c.tcp.Write(said); err != nil {
+			if _, err := r.out.Write(said); err != nil {
 				return nil //nolint:nilerr // nobody is left to be told
 			}
 			r.reply.Discard(len(said))
@@ -226,7 +229,7 @@ func (r *relay1) callerEnded() error {
 	_ = r.up.SetReadDeadline(time.Now().Add(splice.DefaultHalfClose))
 	for {
 		if said := r.reply.Buffered(); len(said) > 0 {
-			if _, err := r.c.tcp.Write(said); err != nil {
+			if _, err := r.out.Write(said); err != nil {
 				r.mirrorReset()
 				return nil //nolint:nilerr // nobody is left to be told
 			}
@@ -274,7 +277,8 @@ func (r *relay1) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.reply = sock.NewReader(up, &r.c.p.buffers, greeting)
+	r.reply, r.toUp = sock.NewReader(up, &r.c.p.buffers, greeting), sock.NewWriter(up)
+	r.reply.Quiet()
 	r.c.mu.Lock()
 	r.up = up
 	r.c.mu.Unlock()
@@ -299,7 +303,7 @@ func (r *relay1) drop() {
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
 	r.up.Close()
-	r.up, r.reply = nil, nil
+	r.up, r.reply, r.toUp = nil, nil, nil
 	r.callerShut.Store(false)
 }
 

@@ -11,13 +11,13 @@ import (
 
 	"github.com/sluice-proxy/sluice/proxy/internal/http1"
 	"github.com/sluice-proxy/sluice/proxy/internal/intercept"
-	"github.com/sluice-proxy/sluice/rules"
 )
 
 // exchange1 is an exchange of a relay1. It is used again when it is over.
 type exchange1 struct {
 	exchange
-	r *relay1
+	r     *relay1
+	heads *heads1 // kept by observers
 
 	head1     http1.Request // as parsed; of the caller's buffer until hold
 	size      int           // of the head in that buffer, empty lines before it included; 0 once it has been taken out
@@ -52,7 +52,7 @@ func (x *exchange1) reset() {
 	x.reply1.Reset()
 	x.exchange = exchange{}
 	x.upload, x.download = body1{}, body1{}
-	x.r, x.size, x.replySize, x.scratch, x.held, x.heldReply = nil, 0, 0, scratch, held, heldReply
+	x.r, x.heads, x.size, x.replySize, x.scratch, x.held, x.heldReply = nil, nil, 0, 0, scratch, held, heldReply
 	x.pumpStop.Store(false)
 	x.pumped, x.pumpErr, x.continued, x.tunnels, x.ends = false, nil, false, false, false
 }
@@ -89,8 +89,9 @@ func (x *exchange1) lane() Lane {
 		return p.laneOf(nil)
 	}
 	// The route is found once more when the exchange begins, with the rules then.
-	head := requestHead1(&x.head1)
-	m, err := set.Match(c.ctx, c.call(head, callKindOf(head, HTTP1)), time.Now())
+	head := new(heads1).setRequest(&x.head1)
+	q := c.call(head, callKindOf(head, HTTP1))
+	m, err := set.Match(c.ctx, &q, time.Now())
 	if err != nil {
 		return LaneRelay // which will find the same error
 	}
@@ -135,11 +136,12 @@ func (x *exchange1) readHead() (n int, err error) {
 // begin opens the exchange of the head in the first n bytes of the caller's
 // buffer, or of one that was refused.
 func (x *exchange1) begin(n int, refused *http1.Error) {
-	head := &rules.Head{}
+	x.heads = new(heads1)
+	head := &x.heads.request
 	if refused == nil {
-		head = requestHead1(&x.head1)
+		head = x.heads.setRequest(&x.head1)
 	}
-	x.open(x.r.c, x, arrival{lane: LaneRelay, protocol: HTTP1, head: head, ctx: x.r.c.ctx})
+	x.open(x.r.c, x, arrival{lane: LaneRelay, protocol: HTTP1, head: head, ctx: x.r.c.ctx, shared: true, room: &x.heads.account})
 	x.size = n
 	if refused != nil {
 		x.malformed = &Error{Origin: OriginCaller, Reason: refused.Reason, Err: refused}

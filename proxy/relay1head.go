@@ -9,22 +9,43 @@ import (
 	"github.com/sluice-proxy/sluice/rules"
 )
 
-// requestHead1 is a request's head as rules see it, in wire order and spelling.
-func requestHead1(q *http1.Request) *rules.Head {
+// heads1 are the heads of an exchange as rules see them, in wire order and
+// spelling, and what observers see of it: one piece of memory for most.
+type heads1 struct {
+	account
+	request, response rules.Head
+	room              [20]rules.Field // for the fields of both
+	used              int
+}
+
+func (h *heads1) setRequest(q *http1.Request) *rules.Head {
 	s := slicer{raw: string(q.Raw), of: q.Raw}
-	return &rules.Head{
+	h.request = rules.Head{
 		Method: s.cut(q.Method),
 		Path:   s.cut(q.Path),
 		Query:  s.cut(q.Query),
 		Host:   s.cut(q.Authority),
-		Fields: s.fields(&q.Head, true),
+		Fields: h.fields(&s, &q.Head, true),
 	}
+	return &h.request
 }
 
-// responseHead1 is a response's head as rules see it.
-func responseHead1(p *http1.Response) *rules.Head {
+func (h *heads1) setResponse(p *http1.Response) *rules.Head {
 	s := slicer{raw: string(p.Raw), of: p.Raw}
-	return &rules.Head{Status: p.Status, Fields: s.fields(&p.Head, false)}
+	h.response = rules.Head{Status: p.Status, Fields: h.fields(&s, &p.Head, false)}
+	return &h.response
+}
+
+func (h *heads1) fields(s *slicer, from *http1.Head, request bool) rules.Fields {
+	room := h.room[h.used:h.used]
+	for i := range from.Fields {
+		if endToEnd1(from, i, request) {
+			f := &from.Fields[i]
+			room = append(room, rules.Field{Name: s.cut(f.Name), Value: s.cut(f.Value)})
+		}
+	}
+	h.used = min(h.used+len(room), len(h.room))
+	return room[:len(room):len(room)]
 }
 
 // slicer turns slices of a head's bytes into parts of one string.
@@ -39,17 +60,6 @@ func (s *slicer) cut(b []byte) string {
 	}
 	from := cap(s.of) - cap(b) // both are slices of one array, to its end
 	return s.raw[from : from+len(b)]
-}
-
-func (s *slicer) fields(h *http1.Head, request bool) rules.Fields {
-	fields := make(rules.Fields, 0, len(h.Fields))
-	for i := range h.Fields {
-		if endToEnd1(h, i, request) {
-			f := &h.Fields[i]
-			fields = append(fields, rules.Field{Name: s.cut(f.Name), Value: s.cut(f.Value)})
-		}
-	}
-	return fields
 }
 
 // endToEnd1 reports whether rules see field i of a head: not those of this hop,

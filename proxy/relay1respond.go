@@ -98,7 +98,7 @@ func (x *exchange1) sendResponse() error {
 		x.permit = nil
 	}
 	x.began = true
-	_, err := x.r.c.tcp.Write(out)
+	_, err := x.r.out.Write(out)
 	reply.Discard(rest)
 	if err != nil {
 		return x.callerGone()
@@ -142,7 +142,7 @@ func (x *exchange1) passDownload() error {
 		got := b.in.Buffered()
 		n, err := b.pass(got, seen, judged)
 		if n > 0 {
-			if _, werr := r.c.tcp.Write(got[:n]); werr != nil {
+			if _, werr := r.out.Write(got[:n]); werr != nil {
 				return x.callerGone()
 			}
 			b.in.Discard(n)
@@ -284,7 +284,7 @@ func (x *exchange1) write(status int, fields rules.Fields, data []byte) error {
 		out = append(out, data...)
 	}
 	x.scratch = out
-	if _, err := x.r.c.tcp.Write(out); err != nil {
+	if _, err := x.r.out.Write(out); err != nil {
 		return x.callerGone()
 	}
 	return nil

@@ -76,7 +76,7 @@ func (x *exchange1) sendRequest() error {
 		x.r.in.Discard(n)
 	}
 	x.scratch = out
-	_, err := x.r.up.Write(out)
+	_, err := x.r.toUp.Write(out)
 	return err
 }
 
@@ -96,7 +96,7 @@ func (x *exchange1) forwardRequest() error {
 		return x.badRequest(err)
 	}
 	n += x.size
-	_, err = x.r.up.Write(got[:n])
+	_, err = x.r.toUp.Write(got[:n])
 	x.r.in.Discard(n)
 	x.size = 0
 	return err
@@ -157,7 +157,7 @@ func (x *exchange1) passUpload() error {
 		if err != nil {
 			return x.badRequest(err)
 		}
-		if _, err := r.up.Write(got[:n]); err != nil {
+		if _, err := r.toUp.Write(got[:n]); err != nil {
 			return err // the upstream has ended it, which awaitReply reads
 		}
 		b.in.Discard(n)
@@ -279,7 +279,7 @@ func (x *exchange1) interim(n int) error {
 		x.continued = true
 	}
 	if !swallowed {
-		if _, err := x.r.c.tcp.Write(raw); err != nil {
+		if _, err := x.r.out.Write(raw); err != nil {
 			return x.callerGone()
 		}
 	}
@@ -291,7 +291,7 @@ func (x *exchange1) interim(n int) error {
 // buffer.
 func (x *exchange1) replied(n int) {
 	x.replySize = n
-	head := responseHead1(&x.reply1)
+	head := x.heads.setResponse(&x.reply1)
 	x.response.in, x.response.out = head, head
 	x.download = body1{in: x.r.reply, start: x.holdReply, fill: x.fillReply}
 	x.download.frame.Reset(x.reply1.Framing)
