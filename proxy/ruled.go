@@ -225,7 +225,7 @@ func (up *ruledUpstream) carry() {
 		up.err = err
 		r.forget(up, true)
 		close(up.tried)
-		up.lost(err, true)
+		up.lost(err)
 		return
 	}
 	up.mu.Lock()
@@ -277,7 +277,7 @@ func (up *ruledUpstream) ended(err error) {
 	} else if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF // of each stream that is open
 	}
-	up.lost(err, false)
+	up.lost(err)
 	up.tcp.Close()
 	r.mu.Lock()
 	over := r.ended || r.up != nil
@@ -296,17 +296,21 @@ func (up *ruledUpstream) ended(err error) {
 }
 
 // lost tells the streams that the connection is gone, or never was.
-func (up *ruledUpstream) lost(err error, dialling bool) {
+func (up *ruledUpstream) lost(err error) {
 	for _, u := range up.hop.Fail(err) {
-		x, ok := u.Owner.(*ruledStream)
-		if !ok {
-			continue
+		if x, ok := u.Owner.(*ruledStream); ok {
+			up.lostBy(x, err)
 		}
-		if dialling && x.inline {
-			x.notSent()
-			up.r.c.abort(&Error{Origin: OriginUpstream, Reason: intercept.Classify(err), Err: err})
-		}
-		x.upstreamLost(err)
 	}
 	up.r.link.Flush()
+}
+
+// lostBy tells one stream. A destination that refused is mirrored as a reset,
+// unless a route answers.
+func (up *ruledUpstream) lostBy(x *ruledStream, err error) {
+	if x.inline && !up.isConnected() {
+		x.notSent()
+		up.r.c.abort(&Error{Origin: OriginUpstream, Reason: intercept.Classify(err), Err: err})
+	}
+	x.upstreamLost(err)
 }

@@ -88,9 +88,10 @@ func (x *ruledStream) passInline(fields []http2.Field, end bool) {
 	x.sent = x.record.Started
 	x.request.body = body{x: &x.exchange, seen: x.p.newCapture()}
 	x.response.body = body{x: &x.exchange, seen: x.p.newCapture()}
-	x.upstream = x.r.upstream().hop.Open(x, x.caller, fields, end)
+	up := x.r.upstream()
+	x.upstream = up.hop.Open(x, x.caller, fields, end)
 	if err := x.upstream.Err(); err != nil {
-		x.upstreamLost(err)
+		up.lostBy(x, err)
 	}
 }
 
@@ -160,7 +161,7 @@ func (x *ruledStream) callerReset(code http2.ErrCode, cause error) {
 		x.upstream.Reset(code)
 	}
 	if x.inline {
-		x.over(x.callerGone())
+		x.over(x.upstreamFailed(cause))
 	}
 }
 
