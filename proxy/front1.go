@@ -44,6 +44,7 @@ func serveOne1(handler http.Handler, r *relay1, head *http1.Request, n int) (kee
 	f.body.begin(f, head)
 	f.request = request1(context.WithValue(r.c.ctx, connKey{}, r.c), r.c, head, &f.body)
 	r.in.Discard(n) // head is no more
+	f.c.expectRequest()
 	if f.body.frame.Done() {
 		f.listen()
 	}
@@ -92,6 +93,23 @@ func (f *front1) listen() {
 			return
 		}
 	})
+}
+
+// expectRequest is called before a request, whose caller may end its side at any
+// time from now on: the upstream connection that carried the last request may be
+// told so only once it has got this one.
+func (c *conn) expectRequest() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, each := range c.clients {
+		each.conn.expectRequest()
+	}
+}
+
+func (u *upstreamConn) expectRequest() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.sending, u.direct = requestOpen, false
 }
 
 // heard notes an error of reading the caller.
