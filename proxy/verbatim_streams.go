@@ -300,16 +300,19 @@ func (v *verbatim) cutStreams() {
 	w.tell()
 }
 
-// cutError is why an exchange ended with its connection.
+// cutError is why an exchange ended with its connection. Who ended that first
+// is to blame, whatever the other side made of it.
 func (v *verbatim) cutError() *Error {
 	if err := v.c.failure(); err != nil {
 		return asError(err)
 	}
-	if v.blamed != nil {
+	switch {
+	case v.blamed != nil:
 		return &Error{Origin: v.blamed.from, Reason: intercept.Protocol, Err: v.err}
+	case v.endedFirst == OriginCaller:
+		return &Error{Origin: OriginCaller, Reason: "cancelled", Err: v.err}
+	case v.endedFirst == OriginUpstream:
+		return &Error{Origin: OriginUpstream, Reason: intercept.WasReset, Err: v.err}
 	}
-	if v.err != nil {
-		return asError(v.err)
-	}
-	return &Error{Origin: v.endedFirst, Reason: intercept.WasReset}
+	return asError(v.err)
 }

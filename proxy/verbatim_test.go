@@ -300,3 +300,47 @@ func TestHTTP2ConnectionsEndAsTheirPeersDo(t *testing.T) {
 		})
 	}
 }
+
+func TestCallersAreSentAwayWhenRulesOrLifeChange(t *testing.T) {
+	goAway := wire.AppendGoAway(nil, wire.MaxStream, wire.NoError, "")
+	for name, change := range map[string]func(k *link){
+		"rules that touch": func(k *link) { k.use("route: r\nmatch: {http: \"GET /x\"}\nrequest:\n  - reject: {status: 418}\n") },
+		"draining":         func(k *link) { go k.Drain(k.t.Context()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			testbed.Leaks(t)
+			k := newLink(t)
+			pass(t, k.caller, k.upstream, k.fromCaller.get(1, "/before"))
+			change(k)
+			expectBytes(t, k.caller, goAway)
+			// What was begun, and what was on its way, is carried to its end.
+			pass(t, k.caller, k.upstream, k.fromCaller.get(3, "/after"))
+			for _, stream := range []uint32{3, 1} {
+				pass(t, k.upstream, k.caller, k.fromUp.head(stream, wire.FlagEndStream, ":status", "200"))
+			}
+			for _, path := range []string{"/before", "/after"} {
+				if r := k.record(path); r.Status != 200 || r.Error != nil {
+					t.Errorf("%s: %+v", path, r)
+				}
+			}
+		})
+	}
+}
+
+// A connection that idles while the proxy drains is closed, not reset.
+func TestDrainEndsAnIdleHTTP2Connection(t *testing.T) {
+	testbed.Leaks(t)
+	k := newLink(t, func(c *proxy.Config) { c.IdleDrain = 50 * time.Millisecond })
+	if err := k.Drain(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if code := lastWord(t, k.caller); code != wire.NoError {
+		t.Errorf("the caller was told %v", code)
+	}
+	if err := testbed.Play(k.upstream, testbed.ExpectEnd()); err != nil {
+		t.Error(err)
+	}
+	if end := k.closed(); end.Error != nil {
+		t.Errorf("end: %v", end.Error)
+	}
+}

@@ -34,6 +34,7 @@ type way struct {
 	checker http2.Checker
 	held    int  // bytes of a header block that were looked at and not passed
 	short   bool // a header block has begun and is not whole
+	fresh   bool // and began in the last bytes that were read
 	pressed bool // src has a deadline because of it
 
 	left    int    // bytes to come of what is being passed in parts: the preface or a DATA frame
@@ -153,6 +154,7 @@ func (w *way) look() (pass int, err error) {
 	w.guard.Flush()
 	w.held = at - pass
 	w.short = w.short || w.checker.InBlock()
+	w.fresh = pass > 0 // nothing passes while a block goes on
 	return pass, err
 }
 
@@ -218,8 +220,11 @@ func (w *way) frame(f *http2.Frame) error {
 // connLevel leaves out errors that concern one stream: what the peers make of
 // those is their own affair.
 func connLevel(err error) error {
+	if err == nil {
+		return nil
+	}
 	var e *http2.Error
-	if err == nil || errors.As(err, &e) && e.Stream != 0 {
+	if errors.As(err, &e) && e.Stream != 0 {
 		return nil
 	}
 	return err
@@ -268,7 +273,7 @@ func (w *way) brokenWrite(err error) error {
 // fill reads more from src. It is the only place where a way waits for its
 // source.
 func (w *way) fill() error {
-	if w.short != w.pressed {
+	if w.short != w.pressed || w.short && w.fresh {
 		w.pressed = w.short
 		switch {
 		case w.short:
