@@ -35,17 +35,25 @@ func (w *Writer) Write(b []byte) (int, error) {
 	w.rest, w.n, w.err = b, 0, nil
 	err := w.raw.Write(w.send)
 	w.rest = nil
-	var op *net.OpError
-	switch {
-	case errors.As(err, &op):
-		op.Op, op.Source, op.Addr = "write", w.conn.LocalAddr(), w.conn.RemoteAddr()
-	case err == nil && w.err != nil:
-		err = &net.OpError{
+	if err == nil && w.err == nil {
+		return w.n, nil
+	}
+	return w.n, w.asWrite(err)
+}
+
+// asWrite turns an error of RawConn or of a system call into what conns say.
+func (w *Writer) asWrite(err error) error {
+	if err == nil {
+		return &net.OpError{
 			Op: "write", Net: "tcp", Source: w.conn.LocalAddr(), Addr: w.conn.RemoteAddr(),
 			Err: os.NewSyscallError("write", w.err),
 		}
 	}
-	return w.n, err
+	var op *net.OpError
+	if errors.As(err, &op) {
+		op.Op, op.Source, op.Addr = "write", w.conn.LocalAddr(), w.conn.RemoteAddr()
+	}
+	return err
 }
 
 // sendSome writes what the conn takes. It returns false while there is more, and
