@@ -41,8 +41,14 @@ func (p *Proxy) serveConn(l *Listener, nc net.Conn) {
 		c.refuse(err) // no destination, or our own connection coming back
 		return
 	}
-	p.wait.Go(c.dialUpstream) // sniff.go: at accept, so that a server may speak first
-	switch c.sniff() {
+	if p.knownOpen(c) {
+		c.putOff() // it speaks HTTP, and its breaker is open: perhaps nobody has to ask it
+	} else {
+		p.wait.Go(c.dialUpstream) // sniff.go: at accept, so that a server may speak first
+	}
+	kind := c.sniff()
+	p.noteKind(c, kind)
+	switch kind {
 	case detect.HTTP1, detect.TooLong:
 		p.relayHTTP1(c) // relay1.go: request by request, each in the lane that it needs
 	case detect.HTTP2:

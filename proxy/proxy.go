@@ -113,6 +113,7 @@ type Proxy struct {
 	own      *intercept.Own
 	breakers *resilience.Group
 	ids      idSource
+	known    known // destinations that speak HTTP
 
 	transports transports
 	calls      grpcFronts // for calls whose messages a route touches

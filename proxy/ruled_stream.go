@@ -62,6 +62,10 @@ func (x *ruledStream) begin(q *http2.Request, fields []http2.Field, end, tooLarg
 			x.passInline(fields, end)
 			return
 		}
+		if err == nil && x.p.laneOf(m.Route) == LaneExchange {
+			x.refuseForLane()
+			return
+		}
 	}
 	x.fields, x.endsEarly = slices.Clone(fields), end
 	x.expects = !end && strings.EqualFold(valueOf2(fields, "expect"), "100-continue")
@@ -73,6 +77,15 @@ func (x *ruledStream) begin(q *http2.Request, fields []http2.Field, end, tooLarg
 	x.r.held.Add(1)
 	x.r.exchanges.Add(1)
 	x.p.wait.Go(x.carry)
+}
+
+// refuseForLane refuses a stream that needs the exchange lane, as not processed:
+// its caller repeats it on its next connection, which takes that lane.
+func (x *ruledStream) refuseForLane() {
+	x.inline, x.done, x.began = true, true, true
+	x.caller.Reset(http2.RefusedStream)
+	x.r.goAway()
+	x.finish(&Error{Origin: OriginSluice, Reason: "other_lane"})
 }
 
 // carry is the goroutine of an exchange with a route.

@@ -27,6 +27,7 @@ type race struct {
 	up       *net.TCPConn // nil until dialled, and after it was taken
 	err      error        // of the dial
 	greeting []byte       // what the upstream said first
+	put      bool         // the dial is put off until somebody takes the connection
 	decided  bool
 	upFirst  bool   // decided by the upstream's word or end
 	reset    Origin // who reset the connection before it took a lane; "" for nobody
@@ -220,12 +221,28 @@ func (r *race) resetBy() Origin {
 	return r.reset
 }
 
+// putOff dials nothing until somebody takes the upstream's connection: nothing
+// will be known of it before the caller has spoken.
+func (c *conn) putOff() {
+	c.race.put = true
+	close(c.race.dialed)
+	close(c.race.listened)
+}
+
 // take hands the connection dialled at accept to its one user, with what the
 // upstream said already, and waits for the dial if it must. A second take
 // finds nothing: nil and no error.
 func (c *conn) take() (up *net.TCPConn, greeting []byte, err error) {
 	<-c.race.dialed // bounded by ConnectTimeout
 	r := &c.race
+	r.mu.Lock()
+	put := r.put
+	r.put = false
+	r.mu.Unlock()
+	if put {
+		up, err = c.dial(c.ctx)
+		return up, nil, err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	up, greeting, err = r.up, r.greeting, r.err
