@@ -10,7 +10,8 @@ import (
 )
 
 // What a verbatim connection keeps for its observers comes from slabs, so that
-// an exchange costs few allocations.
+// an exchange costs few allocations. They grow up to this, so that a connection
+// that says little holds little.
 const (
 	headsSlab  = 8
 	fieldsSlab = 32
@@ -77,9 +78,10 @@ func (w *way) readHead(block []byte) (*seenHead, error) {
 // describeHead fills in what a head says.
 func (w *way) describeHead(s *seenHead, fields []http2.Field) {
 	if len(w.slab) == 0 {
-		w.slab = make([]rules.Head, headsSlab)
+		w.slab = make([]rules.Head, min(2*w.slabbed+1, headsSlab))
 	}
 	s.head, w.slab = &w.slab[0], w.slab[1:]
+	w.slabbed = min(w.slabbed+1, headsSlab)
 	w.fillHead(s.head, fields)
 	if w.from == OriginCaller {
 		if s.kind = callKindOf(s.head, HTTP2); s.kind != callNone {
@@ -117,7 +119,7 @@ func (w *way) fillHead(h *rules.Head, fields []http2.Field) {
 		h.Host = host
 	}
 	if cap(w.fields)-len(w.fields) < n {
-		w.fields = make(rules.Fields, 0, max(fieldsSlab, n))
+		w.fields = make(rules.Fields, 0, max(n, min(2*cap(w.fields), fieldsSlab)))
 	}
 	from := len(w.fields)
 	for i := range fields {
@@ -182,7 +184,7 @@ func (w *way) capture(p *Payload, part []byte) {
 		return
 	}
 	if cap(w.bytes)-len(w.bytes) < len(part) {
-		w.bytes = make([]byte, 0, bytesSlab)
+		w.bytes = make([]byte, 0, max(len(part), min(2*cap(w.bytes), bytesSlab)))
 	}
 	from := len(w.bytes)
 	w.bytes = append(w.bytes, part...)

@@ -91,14 +91,13 @@ func (w *way) open(seen *seenHead) error {
 func (w *way) describe(seen *seenHead) *told {
 	c := w.v.c
 	t := new(told)
-	t.call = rules.Request{
-		ID: c.p.ids.next(), Direction: c.Direction, Head: seen.head, Peer: c.Peer, Destination: c.Destination,
-		Service: seen.service, Method: seen.method,
-	}
-	t.record = Record{
-		ID: t.call.ID, Conn: &c.Conn, Protocol: HTTP2, Lane: LaneRelay, Call: &t.call,
-		Started: w.now, Generation: c.p.Rules.Load().Number, Attempts: 1,
-	}
+	call, record := &t.call, &t.record // field by field: a literal of this size is made on the stack and copied
+	call.ID, call.Direction, call.Head = c.p.ids.next(), c.Direction, seen.head
+	call.Peer, call.Destination = c.Peer, c.Destination
+	call.Service, call.Method = seen.service, seen.method
+	record.ID, record.Conn, record.Call = call.ID, &c.Conn, call
+	record.Protocol, record.Lane = HTTP2, LaneRelay
+	record.Started, record.Generation, record.Attempts = w.now, c.p.Rules.Load().Number, 1
 	if seen.kind == callGRPC {
 		t.record.Protocol = GRPC
 	}

@@ -52,11 +52,12 @@ type way struct {
 	next   int // the one to be forgotten
 	unseen seenHead
 
-	done   []*relayed // streams that ended in the bytes being passed
-	slab   []rules.Head
-	fields rules.Fields
-	bytes  []byte
-	media  [2]mediaFormat
+	done    []*relayed // streams that ended in the bytes being passed
+	slabbed int        // heads that came from slabs, up to headsSlab
+	slab    []rules.Head
+	fields  rules.Fields
+	bytes   []byte
+	media   [2]mediaFormat
 
 	passed, atLast int64 // bytes passed, and at the last deadline
 	cut            bool  // a write failed: dst may hold part of a frame

@@ -35,7 +35,7 @@ type Decoder struct {
 // NewDecoder returns a decoder with the table size that holds before any
 // SETTINGS.
 func NewDecoder() *Decoder {
-	d := &Decoder{fields: make([]Field, 0, 16)}
+	d := new(Decoder)
 	d.hpack = hpack.NewDecoder(DefaultHeaderTableSize, d.add)
 	return d
 }
