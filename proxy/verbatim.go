@@ -149,15 +149,14 @@ func (v *verbatim) Close() {
 
 var errClosedByProxy = errors.New("closed by the proxy")
 
-// end is what the connection ended with, for the observers.
+// end is what the connection ended with, for the observers. One that idled while
+// the proxy drains was closed and ended well.
 func (v *verbatim) end() error {
-	if err := v.c.failure(); err != nil {
-		return err
-	}
-	if v.err == nil || context.Cause(v.c.ctx) != nil {
-		return nil // it may have been closed because it idled
-	}
-	if v.blamed != nil {
+	failure := v.c.failure()
+	switch {
+	case failure != nil || v.err == nil || v.c.ctx.Err() != nil:
+		return failure
+	case v.blamed != nil:
 		return &Error{Origin: v.blamed.from, Reason: intercept.Protocol, Err: v.err}
 	}
 	return asError(v.err)

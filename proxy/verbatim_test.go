@@ -249,14 +249,14 @@ func TestHTTP2ConnectionsEndAsTheirPeersDo(t *testing.T) {
 	for _, byCaller := range []bool{true, false} {
 		t.Run(fmt.Sprint("by the caller ", byCaller), func(t *testing.T) {
 			testbed.Leaks(t)
-			sides := func(k *link) (a, b *net.TCPConn, ab *hpackOut) {
+			sides := func(k *link) (a, b *net.TCPConn) {
 				if byCaller {
-					return k.caller, k.upstream, k.fromCaller
+					return k.caller, k.upstream
 				}
-				return k.upstream, k.caller, k.fromUp
+				return k.upstream, k.caller
 			}
 			k := newLink(t)
-			a, b, _ := sides(k)
+			a, b := sides(k)
 			half := wire.AppendPing(nil, false, make([]byte, 8))[:12]
 			a.Write(half) // a frame that never becomes whole is passed with the end
 			a.CloseWrite()
@@ -274,7 +274,7 @@ func TestHTTP2ConnectionsEndAsTheirPeersDo(t *testing.T) {
 			}
 
 			k = newLink(t)
-			a, b, _ = sides(k)
+			a, b = sides(k)
 			said := wire.AppendPing(nil, false, []byte("12345678"))
 			a.Write(said)
 			expectBytes(t, b, said)
@@ -284,7 +284,7 @@ func TestHTTP2ConnectionsEndAsTheirPeersDo(t *testing.T) {
 			}
 
 			k = newLink(t) // a reset after a half-close, when nobody reads that side
-			a, b, _ = sides(k)
+			a, b = sides(k)
 			a.CloseWrite()
 			if err := testbed.Play(b, testbed.ExpectEnd()); err != nil {
 				t.Fatal(err)

@@ -22,7 +22,7 @@ func ParseRequest(stream uint32, fields []Field) (r Request, rest []Field, err e
 	var seen [5]bool
 	for ; n < len(fields) && fields[n].IsPseudo(); n++ {
 		var to *string
-		which := 0
+		var which int
 		switch fields[n].Name {
 		case ":method":
 			to, which = &r.Method, 0
