@@ -73,9 +73,9 @@ func TestRuledStalledStreamsHoldNobody(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			talk := startTalk(t, []string{rule})
 			talk.caller.head(1, true, getFields("/x")...) // will not be read
-			talk.caller.head(3, false, postFields("/x")...)
 			up := talk.upstream()
 			up.next()
+			talk.caller.head(3, false, postFields("/x")...)
 			up.next()
 			up.head(1, false, ":status", "200")
 			for range 4 { // all of the stream's window at the caller, which grants no more

@@ -262,3 +262,32 @@ func TestRuledViolationsEndTheConnection(t *testing.T) {
 		})
 	}
 }
+
+// The other peer answers PINGs, but for those that a peer which has sent nothing
+// in between would take for abuse.
+func TestRuledPings(t *testing.T) {
+	talk := startTalk(t, []string{elsewhere})
+	ping := func(s string) { talk.caller.WritePing(false, [8]byte([]byte(s))) }
+	ping("alone...")
+	talk.caller.expect("PING ack alone...") // there is no upstream yet
+	talk.caller.head(1, true, getFields("/")...)
+	up := talk.upstream()
+	up.expect("HEADERS 1 end :method=GET :scheme=http :authority=a.test :path=/")
+	up.head(1, false, ":status", "200")
+	talk.caller.expect("HEADERS 1 :status=200")
+	ping("first...")
+	up.expect("PING first...")
+	up.WritePing(true, [8]byte([]byte("first...")))
+	talk.caller.expect("PING ack first...")
+	up.WriteData(1, false, make([]byte, 10000))
+	up.WriteData(1, false, make([]byte, 10000))
+	for n := 0; n < 20000; {
+		n += len(talk.caller.next()) - len("DATA 1 ")
+	}
+	ping("second..")
+	up.expect("PING second..")
+	up.WritePing(false, [8]byte([]byte("theirs..")))
+	talk.caller.expect("PING theirs..")
+	talk.caller.WritePing(true, [8]byte([]byte("theirs..")))
+	up.expect("PING ack theirs..")
+}

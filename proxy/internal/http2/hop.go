@@ -51,6 +51,7 @@ type Hop struct {
 	check   Checker
 	decoder *Decoder
 	block   Block
+	current Frame
 	guard   *Guard
 	now     time.Time // of the last read
 	settled bool      // the peer's first SETTINGS have come
@@ -59,7 +60,6 @@ type Hop struct {
 	// Guarded by link.mu.
 	output   Output // nil until attached
 	out      []byte // appended and not written
-	spare    []byte // to be the next out
 	writing  bool   // somebody writes what was in out
 	blocked  int    // bytes of it that wait in a goroutine of their own
 	shut     bool   // our side ends once out is written
@@ -98,10 +98,10 @@ func newHop(l *Link, h Handler, server bool, guard *Guard) *Hop {
 // begin appends what a connection begins with. l.mu is held.
 func (h *Hop) begin(settings []Setting) {
 	if !h.server {
-		h.out = append(h.out, Preface...)
+		h.out = append(h.outgoing(), Preface...)
 	}
-	h.out = AppendSettings(h.out, settings...)
-	h.out = AppendWindowUpdate(h.out, 0, connGrant-DefaultWindow)
+	h.out = AppendSettings(h.outgoing(), settings...)
+	h.out = AppendWindowUpdate(h.outgoing(), 0, connGrant-DefaultWindow)
 }
 
 // Read reads the peer's frames until the connection ends, and says why: the
@@ -172,8 +172,9 @@ func (h *Hop) violated(err error) {
 // walk handles the whole frames at the beginning of b and returns their length.
 func (h *Hop) walk(b []byte) (done int, err error) {
 	for {
-		f, n := Parse(b[done:])
-		if n == 0 {
+		f := &h.current
+		var n int
+		if *f, n = Parse(b[done:]); n == 0 {
 			return done, nil
 		}
 		if f.Length > DefaultMaxFrame {
@@ -183,7 +184,7 @@ func (h *Hop) walk(b []byte) (done int, err error) {
 			return done, nil
 		}
 		done += n
-		if err := h.frame(&f); err != nil {
+		if err := h.frame(f); err != nil {
 			e := err.(*Error) //nolint:errorlint // as all of this package
 			if e.Stream == 0 {
 				return done, e
@@ -204,7 +205,7 @@ func (h *Hop) streamFailed(e *Error) error {
 			h.link.mu.Unlock()
 			return connError(e.Code, e.Reason)
 		}
-		h.append(AppendRSTStream(h.out, e.Stream, e.Code))
+		h.append(AppendRSTStream(h.outgoing(), e.Stream, e.Code))
 	} else {
 		s.reset(e.Code, e)
 	}

@@ -18,8 +18,8 @@ func (h *Hop) rstStream(f *Frame) error {
 		}
 		return nil
 	}
-	early := !s.ended
 	code := f.ErrCode()
+	early := !s.ended && !(s.peerEnded && code == NoError) // else it is how a server ends early
 	s.close(streamError(s.id, code, ResetByPeer))
 	l.mu.Unlock()
 	h.handler.Reset(s, code)
@@ -123,28 +123,28 @@ func (h *Hop) goAway(f *Frame) {
 func (h *Hop) Settings(settings ...Setting) {
 	h.link.mu.Lock()
 	defer h.link.mu.Unlock()
-	h.append(AppendSettings(h.out, settings...))
+	h.append(AppendSettings(h.outgoing(), settings...))
 }
 
 // Ping sends a PING, or its acknowledgement.
 func (h *Hop) Ping(ack bool, data []byte) {
 	h.link.mu.Lock()
 	defer h.link.mu.Unlock()
-	h.append(AppendPing(h.out, ack, data))
+	h.append(AppendPing(h.outgoing(), ack, data))
 }
 
 // GoAway sends a GOAWAY.
 func (h *Hop) GoAway(last uint32, code ErrCode, debug string) {
 	h.link.mu.Lock()
 	defer h.link.mu.Unlock()
-	h.append(AppendGoAway(h.out, last, code, debug))
+	h.append(AppendGoAway(h.outgoing(), last, code, debug))
 }
 
 // Frame sends a frame of a type that the hop knows nothing of.
 func (h *Hop) Frame(t FrameType, flags Flags, stream uint32, payload []byte) {
 	h.link.mu.Lock()
 	defer h.link.mu.Unlock()
-	out := AppendHeader(h.out, Header{Length: uint32(len(payload)), Type: t, Flags: flags, Stream: stream})
+	out := AppendHeader(h.outgoing(), Header{Length: uint32(len(payload)), Type: t, Flags: flags, Stream: stream})
 	h.append(append(out, payload...))
 }
 
@@ -202,7 +202,7 @@ func (h *Hop) Fail(err error) []*Stream {
 	for _, s := range all {
 		s.close(err)
 	}
-	h.out, h.spare, h.ready, h.waiting = nil, nil, nil, nil
+	h.out, h.ready, h.waiting = nil, nil, nil
 	l.moved.Broadcast()
 	return all
 }

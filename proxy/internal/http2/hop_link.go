@@ -22,9 +22,14 @@ const (
 	// from either side. Frames other than DATA are bounded by this alone.
 	outBound = 1 << 20
 
-	// keepMax is the largest buffer that is kept for the next time.
+	// keepMax is the largest buffer of a stream that is kept for the next time.
 	keepMax = 64 << 10
 )
+
+// outSize is the size of the buffers that outputs begin with and share.
+const outSize = 32 << 10
+
+var outputs = sync.Pool{New: func() any { return new([outSize]byte) }}
 
 // Link joins the hops of a relayed connection. They share its lock, so that
 // bytes that leave on one give credit on the other.
@@ -87,15 +92,22 @@ func (h *Hop) Attach(out Output, settings ...Setting) {
 	l.Flush()
 }
 
-// append takes what was appended to h.out. link.mu is held.
+// outgoing is what to append to. An idle hop holds no buffer. link.mu is held.
+func (h *Hop) outgoing() []byte {
+	if h.out == nil {
+		h.out = outputs.Get().(*[outSize]byte)[:0]
+	}
+	return h.out
+}
+
+// append takes what was appended to outgoing. link.mu is held.
 func (h *Hop) append(out []byte) {
 	if h.ended == nil && !h.dead {
 		h.out = out
 	}
 }
 
-// appendFrame takes a DATA or HEADERS frame that was appended to h.out. link.mu
-// is held.
+// appendFrame is append for a DATA or HEADERS frame. link.mu is held.
 func (h *Hop) appendFrame(out []byte) {
 	h.sent++
 	h.append(out)
@@ -139,8 +151,7 @@ func (h *Hop) write() {
 	n, err := h.output.TryWrite(b)
 	l.mu.Lock()
 	if err == nil && n < len(b) {
-		h.blocked = len(b) - n
-		l.spawn(func() { h.writeRest(b, n) })
+		h.waitToWrite(b, n)
 		return
 	}
 	h.wrote(b, err)
@@ -149,7 +160,7 @@ func (h *Hop) write() {
 // takeOut takes the output and leaves an empty one. link.mu is held.
 func (h *Hop) takeOut() []byte {
 	b := h.out
-	h.out, h.spare = h.spare, nil
+	h.out = nil
 	h.writing = true
 	return b
 }
@@ -162,11 +173,18 @@ func (h *Hop) wrote(b []byte, err error) {
 		h.dead = true
 		h.out = nil
 	}
-	if cap(b) <= keepMax && h.ended == nil {
-		h.spare = b[:0]
+	if cap(b) == outSize {
+		outputs.Put((*[outSize]byte)(b[:outSize]))
 	}
 	h.pump()
 	h.link.moved.Broadcast()
+}
+
+// waitToWrite lets a goroutine write what the peer does not read now. link.mu is
+// held.
+func (h *Hop) waitToWrite(b []byte, from int) {
+	h.blocked = len(b) - from
+	h.link.spawn(func() { h.writeRest(b, from) })
 }
 
 // writeRest is the goroutine that waits for a peer to read on.

@@ -11,10 +11,12 @@ import (
 type plain struct {
 	link             *Link
 	caller, upstream *Hop
+	waiting          []func() // goroutines that wait for a peer to read
 }
 
 func newPlain(toCaller, toUpstream Output) *plain {
-	r := &plain{link: NewLink(func(f func()) { go f() })}
+	r := new(plain)
+	r.link = NewLink(func(f func()) { r.waiting = append(r.waiting, f) })
 	r.caller = r.link.Caller(plainSide{r, true}, toCaller, Setting{SettingMaxConcurrentStreams, maxStreams})
 	r.upstream = r.link.Upstream(plainSide{r, false})
 	r.upstream.Attach(toUpstream, Setting{SettingEnablePush, 0})
@@ -64,11 +66,31 @@ func (h plainSide) Reset(s *Stream, code ErrCode) {
 }
 
 // sink is an output that a peer reads.
-type sink struct{ b []byte }
+type sink struct {
+	b       []byte
+	stalled bool // nothing more can be written without waiting
+}
 
-func (s *sink) TryWrite(b []byte) (int, error) { s.b = append(s.b, b...); return len(b), nil }
-func (s *sink) Write(b []byte) (int, error)    { return s.TryWrite(b) }
-func (s *sink) CloseWrite() error              { return nil }
+func (s *sink) TryWrite(b []byte) (int, error) {
+	n := len(b)
+	if s.stalled {
+		n /= 2
+	}
+	s.b = append(s.b, b[:n]...)
+	return n, nil
+}
+
+func (s *sink) Write(b []byte) (int, error) { s.b = append(s.b, b...); return len(b), nil }
+func (s *sink) CloseWrite() error           { return nil }
+
+// read lets the peers read on.
+func (r *plain) read() {
+	for len(r.waiting) > 0 {
+		next := r.waiting[0]
+		r.waiting = r.waiting[1:]
+		next()
+	}
+}
 
 // peer is one of the two that talk through a relay. It keeps to what it was
 // granted, and checks that the relay does.
@@ -86,6 +108,7 @@ type peer struct {
 	mayConn, mayInitial int64 // what it may send
 	hasConn, hasInitial int64 // what it has granted
 	pings               int
+	unacked             []int64 // initial windows that were said and are not in force yet
 }
 
 type peerStream struct {
@@ -117,8 +140,15 @@ func (m *talk) say(t *rapid.T, p *peer) {
 		t.Fatalf("%s: %d of %d bytes were read: %v", p.name, n, len(out), err)
 	}
 	m.relay.link.Flush()
-	for m.listen(t, &m.client) || m.listen(t, &m.server) {
-	}
+	m.listen(t, &m.client)
+	m.listen(t, &m.server)
+}
+
+// read lets everyone read what waits, but for those who have stalled.
+func (m *talk) read(t *rapid.T) {
+	m.relay.read()
+	m.listen(t, &m.client)
+	m.listen(t, &m.server)
 }
 
 type talk struct {
@@ -130,6 +160,9 @@ type talk struct {
 // listen takes in what the relay says.
 func (m *talk) listen(t *rapid.T, p *peer) bool {
 	b := p.in.b
+	if p.in.stalled {
+		return false
+	}
 	p.in.b = nil
 	if p == &m.server && len(b) >= len(Preface) && string(b[:len(Preface)]) == Preface {
 		b = b[len(Preface):]
@@ -140,7 +173,8 @@ func (m *talk) listen(t *rapid.T, p *peer) bool {
 	for len(b) > 0 {
 		f, n := Parse(b)
 		if n == 0 || n > len(b) {
-			t.Fatalf("%s got a part of a frame", p.name)
+			p.in.b = append(b, p.in.b...) // the rest waits
+			return true
 		}
 		b = b[n:]
 		if err := p.check.Check(&f); err != nil {
@@ -154,7 +188,11 @@ func (m *talk) listen(t *rapid.T, p *peer) bool {
 func (m *talk) frame(t *rapid.T, p *peer, f *Frame) {
 	s := p.streams[f.Stream]
 	switch f.Type {
-	case FrameSettings, FrameGoAway:
+	case FrameGoAway:
+	case FrameSettings:
+		if f.Flags.Has(FlagAck) {
+			p.acked()
+		}
 	case FramePing:
 		p.pings++
 	case FrameWindowUpdate:
@@ -254,11 +292,19 @@ func (p *peer) grant(id uint32, s *peerStream, conn, stream uint32) {
 }
 
 func (p *peer) settings(initial uint32) {
-	for _, s := range p.streams {
-		s.has += int64(initial) - p.hasInitial
-	}
-	p.hasInitial = int64(initial)
+	p.unacked = append(p.unacked, int64(initial))
 	p.out = AppendSettings(p.out, Setting{SettingInitialWindowSize, initial})
+}
+
+// acked is when settings hold for what the relay sends.
+func (p *peer) acked() {
+	if len(p.unacked) == 0 {
+		return // of the first
+	}
+	for _, s := range p.streams {
+		s.has += p.unacked[0] - p.hasInitial
+	}
+	p.hasInitial, p.unacked = p.unacked[0], p.unacked[1:]
 }
 
 // TestRelayHoldsAgainstRandomPeers checks that what one peer sends the other gets,
@@ -330,6 +376,11 @@ func TestRelayHoldsAgainstRandomPeers(t *testing.T) {
 				p.settings(uint32(rapid.IntRange(0, 1<<17).Draw(t, "initial")))
 				m.say(t, p)
 			},
+			"stall": func(t *rapid.T) { side(t).in.stalled = true },
+			"read": func(t *rapid.T) {
+				side(t).in.stalled = false
+				m.read(t)
+			},
 			"reset": func(t *rapid.T) {
 				p := side(t)
 				if id, s := p.pick(t, func(s *peerStream) bool {
@@ -347,6 +398,8 @@ func TestRelayHoldsAgainstRandomPeers(t *testing.T) {
 
 // finish lets both go on until all is said, and looks at what is left.
 func (m *talk) finish(t *rapid.T) {
+	m.client.in.stalled, m.server.in.stalled = false, false
+	m.read(t)
 	for round := 0; !m.over(); round++ {
 		if round > 2000 {
 			t.Fatalf("the relay has come to a stand: %d and %d streams", m.relay.caller.Streams(), m.relay.upstream.Streams())
@@ -363,6 +416,7 @@ func (m *talk) finish(t *rapid.T) {
 				}
 			}
 			m.say(t, p)
+			m.read(t)
 		}
 	}
 	for _, p := range []*peer{&m.client, &m.server} {
@@ -371,6 +425,9 @@ func (m *talk) finish(t *rapid.T) {
 		}
 		if owed := p.hop.granted.owed; p.mayConn+owed != connGrant {
 			t.Fatalf("%s may send %d and is owed %d, want %d in all", p.name, p.mayConn, owed, connGrant)
+		}
+		if held := len(p.hop.out) + p.hop.blocked; held > 0 {
+			t.Fatalf("%s: %d bytes wait although all is over", p.name, held)
 		}
 		if len(p.hop.ready) > 0 || len(p.hop.out) > 0 {
 			t.Fatalf("%s: something waits although all is over", p.name)

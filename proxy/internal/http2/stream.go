@@ -77,7 +77,7 @@ func (h *Hop) open(s *Stream) {
 	h.streams[s.id] = s
 	empty := s.queued() == 0
 	end := s.endNext && empty && s.last == nil
-	h.appendFrame(h.encoder.AppendHead(h.out, s.id, s.opening, end, h.maxFrame))
+	h.appendFrame(h.encoder.AppendHead(h.outgoing(), s.id, s.opening, end, h.maxFrame))
 	s.opening = nil
 	switch {
 	case end:
@@ -174,7 +174,7 @@ func (s *Stream) sendHead(fields []Field, end bool) {
 		return
 	}
 	h := s.hop
-	h.appendFrame(h.encoder.AppendHead(h.out, s.id, fields, end, h.maxFrame))
+	h.appendFrame(h.encoder.AppendHead(h.outgoing(), s.id, fields, end, h.maxFrame))
 	if end {
 		s.over()
 	}
@@ -196,7 +196,7 @@ func (s *Stream) sendData(data []byte, end bool) {
 				break
 			}
 			last := end && n == len(data)
-			h.appendFrame(AppendData(h.out, s.id, last, data[:n]))
+			h.appendFrame(AppendData(h.outgoing(), s.id, last, data[:n]))
 			h.conn.sent(n)
 			s.window.sent(n)
 			s.credit(n)
@@ -250,7 +250,7 @@ func (s *Stream) sendQueued(n int) {
 	s.sent += n
 	empty := s.queued() == 0
 	end := empty && s.endNext && s.last == nil
-	h.appendFrame(AppendData(h.out, s.id, end, data))
+	h.appendFrame(AppendData(h.outgoing(), s.id, end, data))
 	h.conn.sent(n)
 	s.window.sent(n)
 	s.credit(n)
@@ -273,10 +273,10 @@ func (s *Stream) sendQueued(n int) {
 func (s *Stream) finishQueue() {
 	h := s.hop
 	if s.last != nil {
-		h.appendFrame(h.encoder.AppendHead(h.out, s.id, s.last, true, h.maxFrame))
+		h.appendFrame(h.encoder.AppendHead(h.outgoing(), s.id, s.last, true, h.maxFrame))
 		s.last = nil
 	} else {
-		h.appendFrame(AppendData(h.out, s.id, true, nil))
+		h.appendFrame(AppendData(h.outgoing(), s.id, true, nil))
 	}
 	s.over()
 }
@@ -323,7 +323,7 @@ func (s *Stream) reset(code ErrCode, err error) {
 		return
 	}
 	if s.id != 0 && s.hop.streams[s.id] == s {
-		s.hop.append(AppendRSTStream(s.hop.out, s.id, code))
+		s.hop.append(AppendRSTStream(s.hop.outgoing(), s.id, code))
 	}
 	s.close(err)
 }
@@ -384,13 +384,13 @@ func (s *Stream) consumed(n int) {
 		return
 	}
 	if more := s.granted.consumed(n); more > 0 {
-		h.append(AppendWindowUpdate(h.out, s.id, more))
+		h.append(AppendWindowUpdate(h.outgoing(), s.id, more))
 	}
 }
 
 // consumed gives credit to the peer for n bytes that it sent in all.
 func (h *Hop) consumed(n int) {
 	if more := h.granted.consumed(n); more > 0 {
-		h.append(AppendWindowUpdate(h.out, 0, more))
+		h.append(AppendWindowUpdate(h.outgoing(), 0, more))
 	}
 }
