@@ -121,11 +121,26 @@ func TestDrainTellsCallersToGo(t *testing.T) {
 	if err := testbed.Play(c, testbed.ExpectEnd()); err != nil {
 		t.Error(err)
 	}
-	// An HTTP/2 connection that begins now goes after its first answer.
+	// An HTTP/2 connection that begins now is asked to go after its first answer.
 	h2 := client(t, true)
-	if err := post(h2, "http://"+s.addr+"/"); err != nil {
-		t.Error(err)
-	}
+	testbed.Eventually(t, 5*time.Second, func() error {
+		if err := post(h2, "http://"+s.addr+"/"); err != nil {
+			t.Error(err)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		opened := 0
+		for _, e := range s.events {
+			if _, ok := e.(*proxy.ConnOpened); ok {
+				opened++
+			}
+		}
+		if opened < 3 {
+			return errors.New("its caller stays")
+		}
+		return nil
+	})
+	h2.CloseIdleConnections() // GOAWAY leaves it to the caller when
 	testbed.Eventually(t, 5*time.Second, func() error {
 		if n := s.Conns(); n > 0 {
 			return fmt.Errorf("%d connections are open", n)
