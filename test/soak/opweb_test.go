@@ -129,8 +129,9 @@ func (c *webCaller) ask(ctx context.Context, i *instance, o *op, method, target 
 		req.Header.Set(fields[n], fields[n+1])
 	}
 	// Go's HTTP/2 server takes trailers of a stream that it has reset for an error
-	// of the connection, and the other streams with it.
-	if method == "POST" && length < 0 && (!c.http2 || o.fault < upstreamResets) {
+	// of the connection, and the other streams with it. With an empty body both of
+	// Go's ends forget them.
+	if method == "POST" && length < 0 && c.trailed(o) {
 		req.Trailer = http.Header{"X-Sum": {fmt.Sprintf("%x", o.seed)}}
 	}
 	resp, err := c.client.Do(req)
@@ -143,6 +144,11 @@ func (c *webCaller) ask(ctx context.Context, i *instance, o *op, method, target 
 		a.body = &breaking{resp.Body, o.at, cancel}
 	}
 	return a, nil
+}
+
+// trailed reports whether a request of unknown length has trailers.
+func (c *webCaller) trailed(o *op) bool {
+	return o.size > 0 && (!c.http2 || o.fault < upstreamResets)
 }
 
 // breaking ends its context after some bytes.
@@ -258,7 +264,7 @@ func (c *webCaller) echo(ctx context.Context, i *instance, o *op, chunked bool) 
 			return a.unexpected()
 		}
 		err = readPattern(a.body, o.seed, o.size)
-		if sum := a.Trailer.Get("X-Sum"); err == nil && chunked && (!c.http2 || o.fault < upstreamResets) && sum != fmt.Sprintf("%x", o.seed) {
+		if sum := a.Trailer.Get("X-Sum"); err == nil && chunked && c.trailed(o) && sum != fmt.Sprintf("%x", o.seed) {
 			return fmt.Errorf("%w: trailer %q", errCorrupt, sum)
 		}
 		return err

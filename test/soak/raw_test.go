@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/sluice-proxy/sluice/test/testbed"
@@ -77,7 +78,7 @@ func (c *refusedCaller) move() {}
 
 func (c *refusedCaller) run(ctx context.Context, i *instance, o *op) error {
 	tcp, err := net.Dial("tcp", i.refused)
-	if testbed.IsReset(err) {
+	if testbed.IsReset(err) || *direct && errors.Is(err, syscall.ECONNREFUSED) {
 		return nil
 	}
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -106,7 +108,7 @@ request:
 func newRig(t *testing.T, seed uint64) *rig {
 	t.Helper()
 	r := &rig{t: t, seed: seed}
-	r.ended, r.records = map[string]map[fault]int{}, map[string]int{}
+	r.ended, r.records, r.last = map[string]map[fault]int{}, map[string]int{}, map[string]*proxy.Record{}
 	for i, files := range ruleSets {
 		set, problems := rules.Compile(files)
 		if set == nil {
@@ -141,6 +143,9 @@ func (r *rig) startInstance() *instance {
 	var err error
 	if i.Proxy, err = proxy.New(cfg); err != nil {
 		r.t.Fatal(err)
+	}
+	if *direct {
+		i.web, i.calls, i.raw, i.refused = r.web, r.calls, r.raw, r.refused
 	}
 	var ctx context.Context
 	ctx, i.cancel = context.WithCancel(context.Background())
@@ -204,7 +209,7 @@ func (r *rig) swapRules(ctx context.Context, rnd *rand.Rand) {
 
 // pace keeps the process at its share of a core.
 func (r *rig) pace(ctx context.Context) {
-	used, at := cpuTime(), time.Now()
+	total, at := cpuTime(), time.Now()
 	for {
 		select {
 		case <-time.After(time.Second):
@@ -212,9 +217,9 @@ func (r *rig) pace(ctx context.Context) {
 			return
 		}
 		now, then := cpuTime(), time.Now()
-		share := (now - used).Seconds() / then.Sub(at).Seconds()
-		used, at = now, then
-		pause := float64(r.pause.Load()) * min(2, max(0.5, share / *cpu))
+		used := (now - total).Seconds() / then.Sub(at).Seconds()
+		total, at = now, then
+		pause := float64(r.pause.Load()) * min(2, max(0.5, used / *share))
 		r.pause.Store(int64(min(max(pause, float64(200*time.Microsecond)), float64(2*time.Second))))
 	}
 }
@@ -240,21 +245,66 @@ func (r *rig) asked(id uint64) { r.seen[id%uint64(len(r.seen))].Add(1) }
 
 func (r *rig) times(id uint64) uint32 { return r.seen[id%uint64(len(r.seen))].Load() }
 
-// Observe counts records, and fails on those that tell of a mistake in Sluice.
+// Observe counts records, and fails on those that tell of a mistake in Sluice: no
+// caller speaks badly, so what seems so is a body that was taken for a head.
 func (r *rig) Observe(e proxy.Event) {
-	record, ok := e.(*proxy.Record)
-	if !ok {
+	var record *proxy.Record
+	switch e := e.(type) {
+	case *proxy.ConnClosed:
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.last, e.ID)
+		return
+	case *proxy.Record:
+		record = e
+	default:
 		return
 	}
-	name := "lane " + string(record.Lane)
 	r.mu.Lock()
-	r.records[name]++
+	last := r.last[record.Conn.ID]
+	r.last[record.Conn.ID] = record
+	r.recent[r.told%len(r.recent)] = pair{record, last}
+	r.told++
+	r.records["lane "+string(record.Lane)]++
 	if record.Error != nil {
-		name = fmt.Sprintf("%s/%s", record.Error.Origin, record.Error.Reason)
-		r.records[name]++
+		r.records[fmt.Sprintf("%s/%s", record.Error.Origin, record.Error.Reason)]++
 	}
 	r.mu.Unlock()
-	if record.Error != nil && slices.Contains([]string{"panic", "internal"}, record.Error.Reason) {
-		r.fail("%s %s: %v", record.Call.Head.Method, record.Call.Head.Path, record.Error)
+	if record.Error != nil && !slices.Contains(reasons, record.Error.Reason) {
+		r.fail("record: %s, after %s", told(record), told(last))
 	}
+}
+
+// pair is a record, and the one before it on its connection.
+type pair struct{ record, before *proxy.Record }
+
+// trail is what was told of operations lately.
+func (r *rig) trail(ids ...uint64) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var b strings.Builder
+	for _, p := range r.recent {
+		if p.record == nil {
+			continue
+		}
+		id, err := strconv.ParseUint(p.record.Call.Head.Fields.Get(idField), 10, 64)
+		if err == nil && slices.Contains(ids, id) {
+			fmt.Fprintf(&b, "\n\ttold: %s\n\tbefore: %s", told(p.record), told(p.before))
+		}
+	}
+	return b.String()
+}
+
+// reasons are those that a fault may have.
+var reasons = []string{"cancelled", "truncated", "reset", "refused", "timeout", "protocol"}
+
+// told is a record in a line.
+func told(record *proxy.Record) string {
+	if record == nil {
+		return "nothing"
+	}
+	head := record.Call.Head
+	return fmt.Sprintf("%.16s: %.8s %.40s, route %q, status %d, answered %q, error %v, id %s fault %q expect %q length %q",
+		record.ID, head.Method, head.Path, record.Route, record.Status, record.Answered, record.Error,
+		head.Fields.Get(idField), head.Fields.Get(faultField), head.Fields.Get("Expect"), head.Fields.Get("Content-Length"))
 }

@@ -22,7 +22,8 @@ var (
 	duration = flag.Duration("soak", 0, "how long to run; else $SOAK, else 20s")
 	seedFlag = flag.Uint64("seed", 0, "of all that is random; else the clock's")
 	laneFlag = flag.String("lane", "", "Config.Lane: exchange, or nothing for the lane that each exchange needs")
-	cpu      = flag.Float64("cpu", 0.3, "how much of a core to use")
+	share    = flag.Float64("share", 0.3, "how much of a core to use")
+	direct   = flag.Bool("direct", false, "leave Sluice out: what fails then is the test's own")
 	only     = flag.String("only", "", "the kinds of callers to run, with commas; else all")
 )
 
@@ -172,9 +173,9 @@ func (r *rig) runOne(c caller, at *instance, k kind, rnd *rand.Rand, sequence in
 	err := c.run(ctx, at, o)
 	switch took := time.Since(began); {
 	case took >= patience:
-		r.fail("%v, operation %d, instance %d: took %v: %v", o, sequence, at.number, took, err)
+		r.fail("%v, operation %d, instance %d: took %v: %v%s", o, sequence, at.number, took, err, r.trail(o.id))
 	case err != nil:
-		r.fail("%v, operation %d, instance %d, after %v: %v", o, sequence, at.number, took, err)
+		r.fail("%v, operation %d, instance %d, after %v: %v%s", o, sequence, at.number, took, err, r.trail(o.id))
 	default:
 		r.count(o.name, o.fault)
 	}
@@ -195,11 +196,14 @@ func sizeOf(rnd *rand.Rand) int {
 
 // tally counts operations by name and fault.
 type tally struct {
-	mu       sync.Mutex // guards what follows
-	ended    map[string]map[fault]int
-	records  map[string]int // by lane, and by what went wrong
-	failures []string
-	failed   atomic.Int64
+	failed atomic.Int64
+
+	mu      sync.Mutex // guards what follows
+	ended   map[string]map[fault]int
+	records map[string]int           // by lane, and by what went wrong
+	last    map[string]*proxy.Record // of each open connection
+	recent  [2048]pair               // the last of all
+	told    int
 }
 
 func (r *rig) count(name string, f fault) {
