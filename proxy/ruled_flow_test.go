@@ -35,7 +35,7 @@ func TestRuledBodiesLargerThanTheWindows(t *testing.T) {
 				w.Header().Set("Content-Type", "application/json")
 				io.Copy(w, r.Body)
 			})
-			s := startSidecar(t, upstream, []string{rule})
+			s := startSidecar(t, upstream, []string{rule}, inLane(proxy.LaneRelay))
 			c := client(t, true)
 			var all sync.WaitGroup
 			for range 4 {
@@ -87,7 +87,7 @@ func TestRuledStalledStreamsHoldNobody(t *testing.T) {
 			for n := 0; n < 64000; {
 				n += len(talk.caller.next()) - len("DATA 1 ")
 			}
-			for range 3 { // and ours
+			for range 2 { // and ours
 				up.WriteData(1, false, make([]byte, 15000))
 			}
 			for range 4 { // the same the other way
@@ -96,7 +96,7 @@ func TestRuledStalledStreamsHoldNobody(t *testing.T) {
 			for n := 0; n < 64000; {
 				n += len(up.next()) - len("DATA 3 ")
 			}
-			for range 3 {
+			for range 2 {
 				talk.caller.WriteData(3, false, make([]byte, 15000))
 			}
 			for i := range uint32(20) {
@@ -140,7 +140,7 @@ func TestRuledPeersThatNeverRead(t *testing.T) {
 		<-over
 	})
 	t.Cleanup(func() { close(over) })
-	s := startSidecar(t, l.Addr().String(), []string{elsewhere})
+	s := startSidecar(t, l.Addr().String(), []string{elsewhere}, inLane(proxy.LaneRelay))
 	var before runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
@@ -176,7 +176,7 @@ func TestRuledPeersThatNeverRead(t *testing.T) {
 func TestRuledSlowHeadIsBounded(t *testing.T) {
 	testbed.Leaks(t)
 	upstream := startHTTP(t, func(http.ResponseWriter, *http.Request) {})
-	s := startSidecar(t, upstream, []string{elsewhere}, func(c *proxy.Config) { c.HeadTimeout = 200 * time.Millisecond })
+	s := startSidecar(t, upstream, []string{elsewhere}, inLane(proxy.LaneRelay), func(c *proxy.Config) { c.HeadTimeout = 200 * time.Millisecond })
 	for name, part := range map[string]func(*http2.Framer, net.Conn){
 		"part of a frame": func(_ *http2.Framer, c net.Conn) { c.Write([]byte{0, 0, 9, 1, 4, 0, 0, 0, 1, 0x82}) },
 		"part of a block": func(f *http2.Framer, _ net.Conn) {
@@ -266,7 +266,7 @@ func TestRuledExtendedConnectPasses(t *testing.T) {
 func TestRuledExpectContinueOfAStepThatReads(t *testing.T) {
 	testbed.Leaks(t)
 	upstream := startHTTP(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })
-	s := startSidecar(t, upstream, []string{bodies["read"]})
+	s := startSidecar(t, upstream, []string{bodies["read"]}, inLane(proxy.LaneRelay))
 	c := client(t, true)
 	c.Transport.(*http.Transport).ExpectContinueTimeout = 5 * time.Second
 	req, _ := http.NewRequest("POST", "http://"+s.addr+"/x", strings.NewReader(`{"n":1}`))
@@ -286,7 +286,7 @@ func TestRuledExpectContinueOfAStepThatReads(t *testing.T) {
 func TestRuledUpstreamThatIsRefused(t *testing.T) {
 	testbed.Leaks(t)
 	rule := "route: r\nmatch: {http: \"/x\"}\nrequest: [{head: '.headers[\"x-r\"] = \"1\"'}]\nupstream: {breaker: {trip: '.failures >= 100', open: 1s, fallback: {status: 200, body: {ok: true}}}}\n"
-	s := startSidecar(t, testbed.Refused(t), []string{rule})
+	s := startSidecar(t, testbed.Refused(t), []string{rule}, inLane(proxy.LaneRelay))
 	c := client(t, true)
 	for range 3 {
 		resp, err := c.Get("http://" + s.addr + "/x")
@@ -360,7 +360,7 @@ func TestRuledCancelledCallsLeaveNothing(t *testing.T) {
 		}
 		io.Copy(w, r.Body)
 	})
-	s := startSidecar(t, upstream, []string{bodies["passed"]})
+	s := startSidecar(t, upstream, []string{bodies["passed"]}, inLane(proxy.LaneRelay))
 	c := client(t, true)
 	var all sync.WaitGroup
 	for i := range 100 {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/test/testbed"
 )
 
@@ -66,7 +67,7 @@ func startTalk(t *testing.T, files []string, settings ...http2.Setting) *rawTalk
 		<-talk.over
 	})
 	t.Cleanup(func() { close(talk.over) })
-	talk.sidecar = startSidecar(t, l.Addr().String(), files)
+	talk.sidecar = startSidecar(t, l.Addr().String(), files, inLane(proxy.LaneRelay))
 	talk.caller = talk.dial()
 	return talk
 }

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/test/testbed"
 )
 
@@ -29,7 +30,7 @@ func TestRuledInterop(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			testbed.Leaks(t)
 			server := testbed.GRPC(t, testbed.Loopback(t), testbed.GRPCConfig{})
-			s := startSidecar(t, server.Addr, []string{rule})
+			s := startSidecar(t, server.Addr, []string{rule}, inLane(proxy.LaneRelay))
 			interop(t, testbed.GRPCClient(t, s.addr))
 		})
 	}
