@@ -308,7 +308,7 @@ func (up *ruledUpstream) lost(err error) {
 // lostBy tells one stream. A destination that refused is mirrored as a reset,
 // unless a route answers.
 func (up *ruledUpstream) lostBy(x *ruledStream, err error) {
-	if x.inline && !up.isConnected() {
+	if x.inline && !up.hop.Attached() {
 		x.notSent()
 		up.r.c.abort(&Error{Origin: OriginUpstream, Reason: intercept.Classify(err), Err: err})
 	}

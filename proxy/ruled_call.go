@@ -18,7 +18,7 @@ import (
 // call2 is a call whose messages steps look at.
 type call2 struct {
 	*ruledStream
-	ctx    context.Context // of both directions; its cause is what broke the call off
+	ctx    context.Context //nolint:containedctx // of both directions; its cause is what broke the call off
 	cancel context.CancelCauseFunc
 	in     messages2 // the caller's
 	out    messages2 // the upstream's
@@ -163,8 +163,8 @@ func (c *call2) callerToUpstream(first []byte) error {
 		ended := c.caller.AtEnd() && c.caller.Trailers() == nil
 		switch {
 		case len(out) > 0 || ended:
-			if c.upstream.Write(out, ended) != nil || ended {
-				return nil // if the upstream has ended the call, its status is read on the other side
+			if err := c.upstream.Write(out, ended); err != nil || ended {
+				return nil //nolint:nilerr // if the upstream has ended the call, its status is read on the other side
 			}
 		case first == nil:
 			c.r.link.Flush() // the head
@@ -295,7 +295,7 @@ func (c *call2) sendHead() error {
 
 // callerFailed is what reading the caller's messages ended with.
 func (c *call2) callerFailed(err error) error {
-	var tooLarge *tooLarge2
+	var tooLarge *tooLargeError
 	switch {
 	case errors.As(err, &tooLarge):
 		return &rules.StepError{Route: c.route, Step: "request", Reason: rules.ReasonTooLarge, Err: err}

@@ -69,7 +69,7 @@ func notGRPC(code int, fields []http2.Field, end bool) error {
 // lost describes a call that the upstream broke off, or answered with what is
 // no gRPC, unless somebody else ended it.
 func (c *call2) lost(err error) error {
-	var tooLarge *tooLarge2
+	var tooLarge *tooLargeError
 	cause := context.Cause(c.ctx)
 	switch {
 	case c.exchange.ctx.Err() != nil, cause == context.DeadlineExceeded, c.outOfTime(): //nolint:errorlint // the cause itself

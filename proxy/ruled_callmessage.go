@@ -41,10 +41,10 @@ const prefix2 = 5
 // errMessage2 is bytes that are no message.
 var errMessage2 = errors.New("malformed message")
 
-// tooLarge2 is a message over its limit.
-type tooLarge2 struct{ limit int }
+// tooLargeError is a message over its limit.
+type tooLargeError struct{ limit int }
 
-func (e *tooLarge2) Error() string { return fmt.Sprintf("message over %d bytes", e.limit) }
+func (e *tooLargeError) Error() string { return fmt.Sprintf("message over %d bytes", e.limit) }
 
 // readAhead is how much of a message is made room for before it comes.
 const readAhead = 64 << 10
@@ -63,7 +63,7 @@ func (s *messages2) next() (*message2, error) {
 	}
 	length := int64(binary.BigEndian.Uint32(prefix[1:]))
 	if length > int64(s.limit) {
-		return nil, &tooLarge2{s.limit}
+		return nil, &tooLargeError{s.limit}
 	}
 	m := &message2{raw: make([]byte, prefix2, prefix2+min(length, readAhead))}
 	copy(m.raw, prefix[:])
@@ -122,7 +122,7 @@ func (s *messages2) undo(data []byte) ([]byte, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", errMessage2, err)
 	case len(plain) > s.limit:
-		return nil, &tooLarge2{s.limit}
+		return nil, &tooLargeError{s.limit}
 	}
 	return plain, nil
 }

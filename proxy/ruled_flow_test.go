@@ -103,13 +103,15 @@ func TestRuledStalledStreamsHoldNobody(t *testing.T) {
 				id := 5 + 2*i
 				talk.caller.head(id, false, postFields("/x")...)
 				talk.caller.WriteData(id, true, []byte("ping"))
-				if got := up.next(); !strings.HasPrefix(got, fmt.Sprintf("HEADERS %d ", id)) {
-					got = up.next()
-					if !strings.HasPrefix(got, fmt.Sprintf("HEADERS %d ", id)) {
+				for _, want := range []string{fmt.Sprintf("HEADERS %d ", id), fmt.Sprintf("DATA %d end ping", id)} {
+					got := up.next()
+					for strings.HasPrefix(got, "DATA 3 ") { // what its window takes yet
+						got = up.next()
+					}
+					if !strings.HasPrefix(got, want) {
 						t.Fatal(got)
 					}
 				}
-				up.expect(fmt.Sprintf("DATA %d end ping", id))
 				up.head(id, false, ":status", "200")
 				up.WriteData(id, true, []byte("pong"))
 				for {
@@ -342,7 +344,7 @@ func TestRuledUpstreamThatGoes(t *testing.T) {
 			}
 			text := strings.Join(ends, "\n")
 			if strings.Contains(text, "timeout") || !strings.Contains(text, "RST_STREAM 1 INTERNAL_ERROR") && !reset {
-				t.Errorf("got %s", text)
+				t.Errorf("got %q", ends)
 			}
 		})
 	}

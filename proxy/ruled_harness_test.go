@@ -90,13 +90,13 @@ func (talk *rawTalk) upstream() *rawEnd {
 	return talk.up
 }
 
-// get are the fields of a request.
+// getFields are those of a request.
 func getFields(path string, more ...string) []string {
 	return append([]string{":method", "GET", ":scheme", "http", ":authority", "a.test", ":path", path}, more...)
 }
 
-func postFields(path string, more ...string) []string {
-	return append([]string{":method", "POST", ":scheme", "http", ":authority", "a.test", ":path", path}, more...)
+func postFields(path string) []string {
+	return []string{":method", "POST", ":scheme", "http", ":authority", "a.test", ":path", path}
 }
 
 // head sends HEADERS. A name that begins with ! is never indexed.

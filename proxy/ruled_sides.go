@@ -110,7 +110,7 @@ func (h ruledCaller) Settings(f *http2.Frame) {
 	r.said = append(r.said[:len(r.said):len(r.said)], said...)
 	up := r.up
 	r.mu.Unlock()
-	if up != nil && up.isConnected() && len(said) > 0 {
+	if up != nil && up.hop.Attached() && len(said) > 0 {
 		up.hop.Settings(said...)
 	}
 }
@@ -127,16 +127,6 @@ func (r *ruled) forUpstream() []http2.Setting {
 		settings = append(settings, http2.Setting{ID: http2.SettingMaxHeaderListSize, Value: uint32(maxHead)})
 	}
 	return append(settings, r.said...)
-}
-
-// isConnected reports whether the upstream is there.
-func (up *ruledUpstream) isConnected() bool {
-	select {
-	case <-up.tried:
-		return up.err == nil
-	default:
-		return false
-	}
 }
 
 // Settings implements [http2.Handler].
@@ -170,7 +160,7 @@ func (h ruledCaller) Ping(ack bool, data []byte) {
 	up := r.up
 	r.mu.Unlock()
 	switch {
-	case up != nil && up.isConnected() && (ack || up.callerPings.pass(r.caller, up.hop)):
+	case up != nil && up.hop.Attached() && (ack || up.callerPings.pass(r.caller, up.hop)):
 		up.hop.Ping(ack, data)
 	case !ack:
 		r.caller.Ping(true, data)
@@ -214,7 +204,7 @@ func (h ruledCaller) GoAway(_ uint32, code http2.ErrCode, debug []byte) {
 	h.r.mu.Lock()
 	up := h.r.up
 	h.r.mu.Unlock()
-	if up != nil && up.isConnected() {
+	if up != nil && up.hop.Attached() {
 		up.hop.GoAway(0, code, string(debug)) // an upstream opens no streams
 	}
 }
@@ -248,7 +238,7 @@ func (h ruledCaller) Other(f *http2.Frame) {
 	r.mu.Lock()
 	up := r.up
 	r.mu.Unlock()
-	if up == nil || !up.isConnected() {
+	if up == nil || !up.hop.Attached() {
 		return
 	}
 	to := func(id uint32) uint32 {

@@ -162,15 +162,12 @@ func (x *ruledStream) respond() error {
 		x.r.link.Flush()
 		return nil
 	}
-	if err := x.download(body, func() []http2.Field {
+	return x.download(body, func() []http2.Field {
 		if fallback {
 			return lower2(trailers)
 		}
 		return x.upstream.Trailers()
-	}); err != nil {
-		return err
-	}
-	return nil
+	})
 }
 
 // outgoingReply is the response's head as it leaves.

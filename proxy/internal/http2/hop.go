@@ -162,7 +162,7 @@ func readPreface(in Input) error {
 
 // violated tells the peer of an error that ends the connection; nil is none.
 func (h *Hop) violated(err error) {
-	e, ok := err.(*Error) //nolint:errorlint // of walk, which returns no other
+	e, ok := err.(*Error)
 	if !ok {
 		return
 	}
@@ -185,7 +185,7 @@ func (h *Hop) walk(b []byte) (done int, err error) {
 		}
 		done += n
 		if err := h.frame(f); err != nil {
-			e := err.(*Error) //nolint:errorlint // as all of this package
+			e := err.(*Error)
 			if e.Stream == 0 {
 				return done, e
 			}

@@ -92,6 +92,13 @@ func (h *Hop) Attach(out Output, settings ...Setting) {
 	l.Flush()
 }
 
+// Attached reports whether the hop has its connection.
+func (h *Hop) Attached() bool {
+	h.link.mu.Lock()
+	defer h.link.mu.Unlock()
+	return h.output != nil
+}
+
 // outgoing is what to append to. An idle hop holds no buffer. link.mu is held.
 func (h *Hop) outgoing() []byte {
 	if h.out == nil {
