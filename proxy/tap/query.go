@@ -144,8 +144,8 @@ func (t *Tap) Read(ctx context.Context, q *Query, to Sink) error {
 	}
 }
 
-// batch is how many events are copied out under one lock.
-const batch = 64
+// batchMost is how many events are copied out under one lock.
+const batchMost = 64
 
 // cursor is one reader's place in the ring.
 type cursor struct {
@@ -155,13 +155,13 @@ type cursor struct {
 	from   uint64
 	given  int
 	failed bool // a where_error was told
-	buf    [batch]proxy.Event
+	buf    batch
 }
 
 // advance gives what is wanted of the events before next.
 func (c *cursor) advance(ctx context.Context, next uint64) (done bool, err error) {
 	for c.from < next {
-		n, from, lost := c.tap.ring.read(c.from, c.buf[:])
+		from, lost := c.tap.ring.read(c.from, &c.buf, batchMost)
 		c.from = from
 		if lost > 0 {
 			c.tap.dropped.Add(lost)
@@ -169,14 +169,11 @@ func (c *cursor) advance(ctx context.Context, next uint64) (done bool, err error
 				return false, err
 			}
 		}
-		if n == 0 {
-			return false, nil
-		}
-		for _, e := range c.buf[:n] {
+		for i := range c.buf.entries {
 			if err := ctx.Err(); err != nil {
 				return false, err
 			}
-			given, err := c.give(ctx, e)
+			given, err := c.give(ctx, c.buf.at(i))
 			if err != nil {
 				return false, err
 			}
@@ -187,7 +184,6 @@ func (c *cursor) advance(ctx context.Context, next uint64) (done bool, err error
 				return true, c.to.Idle()
 			}
 		}
-		clear(c.buf[:n])
 	}
 	return false, nil
 }
@@ -197,11 +193,10 @@ func (c *cursor) advance(ctx context.Context, next uint64) (done bool, err error
 // renders few.
 func (c *cursor) newest(ctx context.Context, oldest, next uint64) uint64 {
 	for found := 0; next > oldest && ctx.Err() == nil; next-- {
-		n, _, lost := c.tap.ring.read(next-1, c.buf[:1])
-		if n == 0 || lost > 0 {
+		if _, lost := c.tap.ring.read(next-1, &c.buf, 1); lost > 0 || len(c.buf.entries) == 0 {
 			break // forgotten meanwhile
 		}
-		if o, _ := c.wanted(ctx, c.buf[0]); o != nil {
+		if o, _ := c.wanted(ctx, c.buf.at(0)); o != nil {
 			if found++; found == c.query.limit {
 				return next - 1
 			}
@@ -210,7 +205,7 @@ func (c *cursor) newest(ctx context.Context, oldest, next uint64) uint64 {
 	return next
 }
 
-func (c *cursor) give(ctx context.Context, e proxy.Event) (bool, error) {
+func (c *cursor) give(ctx context.Context, e packed) (bool, error) {
 	o, whereErr := c.wanted(ctx, e)
 	if whereErr != nil && !c.failed {
 		c.failed = true
@@ -230,12 +225,12 @@ func (c *cursor) tell(kind string, o object) error {
 }
 
 // wanted renders e, nil if it is not wanted.
-func (c *cursor) wanted(ctx context.Context, e proxy.Event) (object, error) {
-	route, at := keyOf(e)
+func (c *cursor) wanted(ctx context.Context, e packed) (object, error) {
+	_, _, route, at := e.key()
 	if c.query.route != "" && route != c.query.route || at.Before(c.query.since) {
 		return nil, nil
 	}
-	o := c.tap.render.event(ctx, e)
+	o := c.tap.render.event(ctx, e.event())
 	if len(c.query.where) == 0 {
 		return o, nil
 	}
@@ -249,49 +244,26 @@ func (c *cursor) wanted(ctx context.Context, e proxy.Event) (object, error) {
 	return o, nil
 }
 
-// keyOf returns what an event can be passed over by without rendering it: its
-// route and when it happened.
-func keyOf(e proxy.Event) (route string, at time.Time) {
-	switch e := e.(type) {
-	case *proxy.Record:
-		return e.Route, e.Started.Add(e.Duration)
-	case *proxy.Message:
-		return e.Route, e.At
-	case *proxy.ConnOpened:
-		return "", e.Opened
-	case *proxy.ConnClosed:
-		return "", e.Opened.Add(e.Duration)
-	case *proxy.BreakerChange:
-		return routeOfBreaker(e.Name), e.At
-	case *proxy.Reload:
-		return "", e.At
-	}
-	return "", time.Time{}
-}
-
 // Exchange returns the JSON of the exchange id, with the messages of its stream
 // that are remembered under "messages"; false if it is not remembered.
 func (t *Tap) Exchange(ctx context.Context, id string) ([]byte, bool) {
-	var record *proxy.Record
-	var messages []*proxy.Message
-	var buf [batch]proxy.Event
+	var record proxy.Event
+	var messages []object
+	var buf batch
 	from, end := t.ring.bounds()
 	for from < end {
-		n, next, _ := t.ring.read(from, buf[:])
-		from = next
-		if n == 0 {
+		from, _ = t.ring.read(from, &buf, batchMost)
+		if len(buf.entries) == 0 {
 			break
 		}
-		for _, e := range buf[:n] {
-			switch e := e.(type) {
-			case *proxy.Record:
-				if e.ID == id {
-					record = e
-				}
-			case *proxy.Message:
-				if e.Exchange == id {
-					messages = append(messages, e)
-				}
+		for i := range buf.entries {
+			e := buf.at(i)
+			switch kind, of, _, _ := e.key(); {
+			case of != id:
+			case kind == kindRecord:
+				record = e.event()
+			case kind == kindMessage:
+				messages = append(messages, t.render.event(ctx, e.event()))
 			}
 		}
 	}
@@ -300,11 +272,7 @@ func (t *Tap) Exchange(ctx context.Context, id string) ([]byte, bool) {
 	}
 	o := t.render.event(ctx, record)
 	if len(messages) > 0 {
-		list := make([]object, len(messages))
-		for i, m := range messages {
-			list[i] = t.render.message(m)
-		}
-		o.add("messages", list)
+		o.add("messages", messages)
 	}
 	return appendJSON(nil, o), true
 }

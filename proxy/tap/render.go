@@ -32,10 +32,10 @@ func newRenderer(c Config) *renderer {
 	return &renderer{config: c, secret: secret}
 }
 
-// event renders e; ctx bounds what it has to ask others.
+// event renders an unpacked event; ctx bounds what it has to ask others.
 func (r *renderer) event(ctx context.Context, e proxy.Event) object {
 	switch e := e.(type) {
-	case *proxy.Record:
+	case *remembered:
 		return r.exchange(ctx, e)
 	case *proxy.Message:
 		return r.message(e)
@@ -58,7 +58,7 @@ func (r *renderer) event(ctx context.Context, e proxy.Event) object {
 	return object{{"type", "unknown"}}
 }
 
-func (r *renderer) exchange(ctx context.Context, e *proxy.Record) object {
+func (r *renderer) exchange(ctx context.Context, e *remembered) object {
 	o := object{{"type", "exchange"}, {"id", e.ID}, {"time", stamp(e.Started)}}
 	if e.Conn != nil {
 		o.add("conn", e.Conn.ID)
@@ -77,7 +77,7 @@ func (r *renderer) exchange(ctx context.Context, e *proxy.Record) object {
 	o.add("generation", e.Generation)
 	o.add("attempts", e.Attempts)
 
-	input, output := r.describe(ctx, e)
+	input, output := r.describe(ctx, &e.Record)
 	o.add("request", r.half(&e.Request, input))
 	if e.Response.In == nil && e.Response.Out == nil {
 		o.add("response", nil)
@@ -85,10 +85,10 @@ func (r *renderer) exchange(ctx context.Context, e *proxy.Record) object {
 		o.add("response", r.half(&e.Response, output))
 	}
 	o.add("steps", append(r.steps(e.Request.Steps), r.steps(e.Response.Steps)...))
-	if len(e.Passed) > 0 {
-		passed := make([]object, len(e.Passed))
-		for i, p := range e.Passed {
-			passed[i] = object{{"route", p.Route.Name()}, {"why", p.Why}}
+	if len(e.passed) > 0 {
+		passed := make([]object, len(e.passed))
+		for i, p := range e.passed {
+			passed[i] = object{{"route", p.name}, {"why", p.why}}
 		}
 		o.add("passed", passed)
 	}

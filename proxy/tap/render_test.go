@@ -187,7 +187,7 @@ func TestBodies(t *testing.T) {
 			head := *e.Request.In
 			head.Fields = rules.Fields{{Name: "content-type", Value: test.media}, {Name: "grpc-encoding", Value: test.grpcEnc}}
 			e.Request.In, e.Request.Out, e.Request.Body = &head, &head, test.body
-			o := tap.render.event(t.Context(), e)
+			o := tap.render.event(t.Context(), &remembered{Record: *e})
 			half := o.get("request").(object)[1:] // without headers
 			if got := string(appendJSON(nil, half)); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)

@@ -237,6 +237,9 @@ func TestManyObserveAndReadAtOnce(t *testing.T) {
 }
 
 func TestObserveDoesNotAllocate(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector allocates")
+	}
 	tap := New(Config{})
 	e := edited()
 	if n := testing.AllocsPerRun(1000, func() { tap.Observe(e) }); n != 0 {

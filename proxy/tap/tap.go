@@ -1,7 +1,8 @@
 // Package tap remembers what passed, and shows it.
 //
 // A [Tap] keeps the last events in a ring in memory, bounded in bytes and in
-// number. Observing an event is one short lock; nothing is rendered until
+// number, packed into bytes without a pointer and beside the collector's heap.
+// Observing an event is packing it and one short lock; nothing is rendered until
 // somebody reads. Readers follow the ring with a cursor of their own, so a slow
 // one loses events, is told how many, and never holds anything up.
 //
@@ -43,6 +44,7 @@ package tap
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,7 +56,7 @@ import (
 
 // Config configures a [Tap]. The zero Config is ready.
 type Config struct {
-	Memory codec.Bytes // bound of what the events hold on to, about; 16 MiB
+	Memory codec.Bytes // bound of all that is remembered; 16 MiB; negative: the tap is off, nothing is
 	Events int         // bound of their number; 16,384
 	Body   codec.Bytes // of one rendered step's body; longer ones are cut to text; 16 KiB
 
@@ -85,7 +87,7 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.Memory <= 0 {
+	if c.Memory == 0 {
 		c.Memory = 16 * codec.MiB
 	}
 	if c.Events <= 0 {
@@ -112,6 +114,7 @@ type Tap struct {
 	config  Config
 	render  *renderer
 	ring    ring
+	packers sync.Pool
 	dropped atomic.Uint64
 
 	mu        sync.Mutex // guards followers
@@ -123,17 +126,29 @@ var _ proxy.Observer = (*Tap)(nil)
 // New returns an empty tap.
 func New(c Config) *Tap {
 	c = c.withDefaults()
-	return &Tap{config: c, render: newRenderer(c), ring: newRing(c.Events, int64(c.Memory))}
+	t := &Tap{config: c, render: newRenderer(c), ring: newRing(c.Events, int64(c.Memory))}
+	t.packers.New = func() any { return new(packer) }
+	runtime.AddCleanup(t, (*pages).close, t.ring.pages)
+	return t
 }
 
-// Observe remembers e. It never blocks and never allocates, but for an exchange
-// that alone would fill much of the memory: that one loses its steps' bodies.
+// Observe remembers e, of which nothing is held on to but the codecs of bodies
+// and what steps made of them. It never blocks and does not allocate. Of an
+// event that alone would fill much of the memory the steps' bodies are left out.
 func (t *Tap) Observe(e proxy.Event) {
-	cost := costOf(e)
-	if cost > t.ring.most/8 {
-		e, cost = lighten(e, cost)
+	if t.ring.most == 0 {
+		return
 	}
-	t.ring.add(e, cost)
+	p := t.packers.Get().(*packer)
+	p.event(e)
+	if p.weight > 0 && p.weight+int64(len(p.buf)) > t.ring.most/8 {
+		p.reset()
+		p.light = true
+		p.event(e)
+	}
+	t.ring.add(p)
+	p.reset()
+	t.packers.Put(p)
 }
 
 // Dropped returns how many events readers have lost for being slow.
