@@ -78,8 +78,12 @@ func newSidecar(cfg config.Config, o sidecarOptions) (_ *sidecar, err error) {
 	if err != nil {
 		return nil, &exitError{Code: exitData, Err: err}
 	}
+	memory, capture := cfg.Tap.Memory, cfg.Tap.Body
+	if memory == 0 {
+		memory, capture = -1, -1
+	}
 	s.tap = tap.New(tap.Config{
-		Memory: cfg.Tap.Memory, Body: cfg.Tap.Body, Codecs: formats, Schemaless: protobuf.Raw(),
+		Memory: memory, Body: cfg.Tap.Body, Codecs: formats, Schemaless: protobuf.Raw(),
 		Describe: func(ctx context.Context, q *rules.Request) (in, out codec.Codec) { return s.proxy.Describe(ctx, q) },
 	})
 	s.metrics = telemetry.NewMetrics(telemetry.MetricsConfig{
@@ -101,7 +105,7 @@ func newSidecar(cfg config.Config, o sidecarOptions) (_ *sidecar, err error) {
 		Observer:  s.all,
 		Log:       s.log,
 		Mark:      o.Mark,
-		Capture:   cfg.Tap.Body,
+		Capture:   capture,
 	})
 	if err != nil {
 		return nil, err

@@ -11,6 +11,10 @@ import (
 // ServeTap answers GET /tap: the events that its query wants, as NDJSON, or
 // as server-sent events if the request accepts those.
 func (t *Tap) ServeTap(w http.ResponseWriter, r *http.Request) {
+	if t.ring.most == 0 {
+		writeError(w, http.StatusServiceUnavailable, object{{"error", "the tap is off"}})
+		return
+	}
 	q, err := ParseQuery(r.URL.Query(), t.config.Now())
 	if err != nil {
 		writeQueryError(w, err)

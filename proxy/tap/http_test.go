@@ -157,3 +157,10 @@ func TestExchangeByID(t *testing.T) {
 		t.Errorf("got %d %s, want 404", resp.StatusCode, body)
 	}
 }
+
+func TestATapThatIsOffSaysSo(t *testing.T) {
+	base := serve(t, New(Config{Memory: -1}))
+	if resp, body := get(t, base+"/tap?follow=true", ""); resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "the tap is off") {
+		t.Errorf("got %d %s", resp.StatusCode, body)
+	}
+}

@@ -45,7 +45,7 @@ type Admin struct {
 
 // Tap bounds what the tap keeps.
 type Tap struct {
-	Memory codec.Bytes // of all events; 16 MiB
+	Memory codec.Bytes // of all events; 16 MiB; 0: the tap is off
 	Body   codec.Bytes // of one body; 16 KiB
 }
 

@@ -99,6 +99,15 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+func TestTheTapCanBeOff(t *testing.T) {
+	for _, text := range []string{"tap: {memory: 0}", "tap: {memory: off}", `tap: {memory: "off"}`} {
+		got, problems := Parse("sluice.yaml", []byte(text))
+		if len(problems) > 0 || got.Tap.Memory != 0 || got.Tap.Body == 0 {
+			t.Errorf("%s: got %+v, %v", text, got.Tap, problems)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(product))
 	f.Fuzz(func(t *testing.T, text []byte) { Parse("sluice.yaml", text) })

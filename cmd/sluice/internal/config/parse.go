@@ -79,8 +79,8 @@ func fileType() document.Type[fileText] {
 		document.Key("descriptors", document.OneOrList(document.String()), func(t *f) *document.Value[[]text] { return &t.descriptors },
 			"Files and directories of gRPC descriptors, asked before reflection."),
 		document.Key("tap", document.Object(document.Table[tapText]{
-			document.Key("memory", document.Size(), func(t *tapText) *document.Value[codec.Bytes] { return &t.memory },
-				"Of all that the tap keeps; 16MiB."),
+			document.Key("memory", sizeOrOff(), func(t *tapText) *document.Value[codec.Bytes] { return &t.memory },
+				"Of all that the tap keeps; 16MiB. With off it keeps nothing, and nothing is spent on it."),
 			document.Key("body", document.Size(), func(t *tapText) *document.Value[codec.Bytes] { return &t.body },
 				"Kept of one body; 16KiB."),
 		}), func(t *f) *document.Value[tapText] { return &t.tap }, "What the tap keeps."),
@@ -91,6 +91,17 @@ func fileType() document.Type[fileText] {
 		document.Key("drain", document.Duration(), func(t *f) *document.Value[time.Duration] { return &t.drain },
 			"The longest that an ending proxy waits for its connections; 30s."),
 	})
+}
+
+// sizeOrOff takes 0 and off as no size at all.
+func sizeOrOff() document.Type[codec.Bytes] {
+	size := document.Size()
+	return document.Type[codec.Bytes]{Shape: size.Shape, Read: func(n *document.Node) (codec.Bytes, bool) {
+		if n.Kind == document.Scalar && (n.Text == "0" || n.Text == "off") {
+			return 0, true
+		}
+		return size.Read(n)
+	}}
 }
 
 // rulesType takes {dir, tests}, or the directory alone.
