@@ -102,8 +102,8 @@ func (x *ruledStream) passInline(fields []http2.Field, end bool) {
 	x.request.body = body{x: &x.exchange, seen: x.p.newCapture()}
 	x.response.body = body{x: &x.exchange, seen: x.p.newCapture()}
 	up := x.r.upstream()
-	x.upstream = up.hop.Open(x, x.caller, fields, end)
-	if err := x.upstream.Err(); err != nil {
+	var err error
+	if x.upstream, err = up.hop.Open(x, x.caller, fields, end); err != nil {
 		up.lostBy(x, err)
 	}
 }

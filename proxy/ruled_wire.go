@@ -53,8 +53,8 @@ func (x *ruledStream) openUpstream(fields []http2.Field, end bool) error {
 		if err != nil {
 			return err
 		}
-		u := up.hop.Open(x, nil, fields, end)
-		if u.Err() != nil {
+		u, err := up.hop.Open(x, nil, fields, end)
+		if err != nil {
 			x.r.forget(up, false)
 			continue
 		}

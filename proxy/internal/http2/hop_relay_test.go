@@ -35,7 +35,7 @@ func other(s *Stream) *Stream {
 }
 
 func (h plainSide) Request(s *Stream, _ *Request, fields []Field, end, _ bool) {
-	s.Owner = h.r.upstream.Open(s, s, fields, end)
+	s.Owner, _ = h.r.upstream.Open(s, s, fields, end)
 }
 
 func (h plainSide) Response(s *Stream, status int, fields []Field, end bool) {

@@ -39,8 +39,9 @@ func (h *Hop) newStream(id uint32) *Stream {
 
 // Open opens a stream with a request, at once or when the peer allows one more.
 // source is the stream of the other hop that the data will come from: it gets
-// credit as data leaves. Without one the stream is held.
-func (h *Hop) Open(owner any, source *Stream, fields []Field, end bool) *Stream {
+// credit as data leaves. Without one the stream is held. An error means that
+// nothing of it was sent or will be.
+func (h *Hop) Open(owner any, source *Stream, fields []Field, end bool) (*Stream, error) {
 	l := h.link
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -51,20 +52,20 @@ func (h *Hop) Open(owner any, source *Stream, fields []Field, end bool) *Stream 
 	}
 	if h.ended != nil {
 		s.err = h.ended
-		return s
+		return s, s.err
 	}
 	if h.gone < MaxStream {
 		s.err = streamError(0, RefusedStream, "the peer is going away")
-		return s
+		return s, s.err
 	}
 	s.opening, s.endNext = fields, end
 	if len(h.waiting) > 0 || !h.mayOpen() {
 		s.opening = append([]Field(nil), fields...)
 		h.waiting = append(h.waiting, s)
-		return s
+		return s, nil
 	}
 	h.open(s)
-	return s
+	return s, nil
 }
 
 // open sends a stream's head and what waits behind it. link.mu is held.
