@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"maps"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,11 +28,18 @@ type exchangeMetrics struct {
 	duration prometheus.Observer
 }
 
+// messageKey is the labels of a stream's messages.
+type messageKey struct {
+	route            string
+	upstream, edited bool
+}
+
 // stepKey is the labels of a step's counter.
 type stepKey struct{ route, step, result string }
 
 func (m *Metrics) exchange(e *proxy.Record) {
-	found := m.byExchange.get(exchangeKey{e.Route, e.Call.Direction, e.Protocol, class(e.Status), boundedCode(e.GRPCStatus)})
+	hint := len(e.Route) + e.Status/100 + len(e.Call.Direction) + len(e.Protocol) + len(e.GRPCStatus)
+	found := m.byExchange.get(exchangeKey{e.Route, e.Call.Direction, e.Protocol, class(e.Status), boundedCode(e.GRPCStatus)}, hint)
 	found.count.Inc()
 	found.duration.Observe(e.Duration.Seconds())
 	if e.Error != nil {
@@ -46,8 +54,17 @@ func (m *Metrics) exchange(e *proxy.Record) {
 
 func (m *Metrics) countSteps(route string, steps []rules.StepReport) {
 	for i := range steps {
-		m.byStep.get(stepKey{route, steps[i].Step, steps[i].Result}).Inc()
+		m.byStep.get(stepKey{route, steps[i].Step, steps[i].Result}, i+len(steps[i].Result)).Inc()
 	}
+}
+
+func (m *Metrics) message(e *proxy.Message) {
+	hint := len(e.Route)
+	if e.Upstream {
+		hint++
+	}
+	m.byMessage.get(messageKey{e.Route, e.Upstream, e.Edited}, hint).Inc()
+	m.countSteps(e.Route, e.Steps)
 }
 
 func (m *Metrics) resolveExchange(k exchangeKey) *exchangeMetrics {
@@ -61,37 +78,62 @@ func (m *Metrics) resolveStep(k stepKey) prometheus.Counter {
 	return m.steps.WithLabelValues(k.route, k.step, k.result)
 }
 
+func (m *Metrics) resolveMessage(k messageKey) prometheus.Counter {
+	from := "caller"
+	if k.upstream {
+		from = "upstream"
+	}
+	return m.messages.WithLabelValues(k.route, from, strconv.FormatBool(k.edited))
+}
+
 // resolved holds metrics by their labels, so that the data path looks up one
 // key without a lock and without allocating. The map is replaced as a whole.
+// Before it are the keys of late, since most are one of few and comparing is
+// several times as fast as hashing.
 type resolved[K comparable, V any] struct {
 	resolve func(K) V
-	found   atomic.Pointer[map[K]V]
+	late    [32]atomic.Pointer[labelled[K, V]]
+	found   atomic.Pointer[map[K]*labelled[K, V]]
 	mu      sync.Mutex // held while replacing
 }
 
-func (r *resolved[K, V]) get(key K) V {
-	if m := r.found.Load(); m != nil {
-		if v, ok := (*m)[key]; ok {
-			return v
-		}
-	}
-	return r.add(key)
+type labelled[K comparable, V any] struct {
+	key   K
+	value V
 }
 
-func (r *resolved[K, V]) add(key K) V {
+// get returns what key resolves to. The hint is the same for the same key, and
+// well another one for another key.
+func (r *resolved[K, V]) get(key K, hint int) V {
+	late := &r.late[uint(hint)%uint(len(r.late))]
+	if l := late.Load(); l != nil && l.key == key {
+		return l.value
+	}
+	var l *labelled[K, V]
+	if m := r.found.Load(); m != nil {
+		l = (*m)[key]
+	}
+	if l == nil {
+		l = r.add(key)
+	}
+	late.Store(l)
+	return l.value
+}
+
+func (r *resolved[K, V]) add(key K) *labelled[K, V] {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	grown := map[K]V{}
+	grown := map[K]*labelled[K, V]{}
 	if m := r.found.Load(); m != nil {
-		if v, ok := (*m)[key]; ok {
-			return v
+		if l := (*m)[key]; l != nil {
+			return l
 		}
 		grown = maps.Clone(*m)
 	}
-	v := r.resolve(key)
-	grown[key] = v
+	l := &labelled[K, V]{key, r.resolve(key)}
+	grown[key] = l
 	r.found.Store(&grown)
-	return v
+	return l
 }
 
 // class is the class of a status.

@@ -56,6 +56,7 @@ type Metrics struct {
 
 	byExchange resolved[exchangeKey, *exchangeMetrics]
 	byStep     resolved[stepKey, prometheus.Counter]
+	byMessage  resolved[messageKey, prometheus.Counter]
 
 	mu    sync.Mutex        // guards known
 	known map[string]string // breakers that have a state metric, and their state
@@ -118,6 +119,7 @@ func NewMetrics(c MetricsConfig) *Metrics {
 
 	m.byExchange.resolve = m.resolveExchange
 	m.byStep.resolve = m.resolveStep
+	m.byMessage.resolve = m.resolveMessage
 	return m
 }
 
@@ -143,18 +145,6 @@ func (m *Metrics) Observe(e proxy.Event) {
 	case *proxy.Reload:
 		m.reload(e)
 	}
-}
-
-func (m *Metrics) message(e *proxy.Message) {
-	from, edited := "caller", "false"
-	if e.Upstream {
-		from = "upstream"
-	}
-	if e.Edited {
-		edited = "true"
-	}
-	m.messages.WithLabelValues(e.Route, from, edited).Inc()
-	m.countSteps(e.Route, e.Steps)
 }
 
 func (m *Metrics) connClosed(e *proxy.ConnClosed) {

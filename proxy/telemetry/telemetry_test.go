@@ -146,6 +146,61 @@ func TestCountingAnExchangeDoesNotAllocate(t *testing.T) {
 	}
 }
 
+func TestKeysWithTheSameHintAreToldApart(t *testing.T) {
+	r := resolved[string, string]{resolve: func(key string) string { return "of " + key }}
+	var done sync.WaitGroup
+	for range 4 {
+		done.Go(func() {
+			for i := range 1000 {
+				key := fmt.Sprint(i % 7)
+				if got := r.get(key, i%2); got != "of "+key {
+					t.Errorf("got %q for %s", got, key)
+				}
+			}
+		})
+	}
+	done.Wait()
+}
+
+// usual is an exchange that no rule looked at and that went well.
+func usual() *proxy.Record {
+	e := record("", 200)
+	e.Request.Steps = nil
+	return e
+}
+
+func TestTheLogOfErrorsCostsNothingForWhatWentWell(t *testing.T) {
+	l, err := NewLog(logger(io.Discard), ExchangesErrors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := usual()
+	if n := testing.AllocsPerRun(100, func() { l.Observe(e) }); n != 0 {
+		t.Errorf("got %v allocations, want 0", n)
+	}
+}
+
+func BenchmarkObserveUsual(b *testing.B) {
+	m := NewMetrics(MetricsConfig{})
+	e := usual()
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Observe(e)
+	}
+}
+
+func BenchmarkLogUsual(b *testing.B) {
+	l, err := NewLog(logger(io.Discard), ExchangesErrors)
+	if err != nil {
+		b.Fatal(err)
+	}
+	e := usual()
+	b.ReportAllocs()
+	for b.Loop() {
+		l.Observe(e)
+	}
+}
+
 func BenchmarkObserve(b *testing.B) {
 	m := NewMetrics(MetricsConfig{})
 	e := record("orders", 200)
