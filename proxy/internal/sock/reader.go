@@ -118,6 +118,8 @@ func (r *Reader) fill(receive func(uintptr) bool) (int, error) {
 func (r *Reader) receive(fd uintptr) bool {
 	if r.buf == nil {
 		r.buf, r.lent = r.buffers.get(r.large), true
+	} else if !r.lent {
+		r.makeRoom() // little was kept while it waited
 	}
 	room := r.buf[r.to:]
 	for {
@@ -132,6 +134,7 @@ func (r *Reader) receive(fd uintptr) bool {
 		if errors.Is(err, syscall.EAGAIN) {
 			r.streak = 0
 			r.giveBack()
+			r.keepLittle()
 			return false
 		}
 		if errors.Is(err, syscall.EINTR) {
@@ -191,6 +194,19 @@ func (r *Reader) giveBack() {
 	}
 	r.buf, r.lent, r.from, r.to = nil, false, 0, 0
 }
+
+// keepLittle gives the buffer back also if little in it is unread, which waits
+// elsewhere: whoever begins a head and stops holds no buffer with it.
+func (r *Reader) keepLittle() {
+	if unread := r.Buffered(); r.lent && len(unread) <= littleSize {
+		kept := append(make([]byte, 0, len(unread)), unread...)
+		r.buffers.put(r.buf)
+		r.buf, r.lent, r.from, r.to = kept, false, 0, len(kept)
+	}
+}
+
+// littleSize bounds what waits without a buffer.
+const littleSize = 1 << 10
 
 // Read reads the unread bytes first and then the conn, without a buffer.
 func (r *Reader) Read(p []byte) (int, error) {
