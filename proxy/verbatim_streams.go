@@ -41,6 +41,7 @@ const maxRelayed = 10000
 // head looks at a header block that is whole.
 func (w *way) head() error {
 	seen, err := w.readHead(w.block.Bytes())
+	w.block.Drop()
 	switch {
 	case errors.Is(err, http2.ErrHeadTooLarge):
 		return &http2.Error{Code: http2.EnhanceYourCalm, Reason: err.Error()}

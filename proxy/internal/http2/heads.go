@@ -125,6 +125,9 @@ func (b *Block) Add(f *Frame) bool {
 // Bytes is the whole block.
 func (b *Block) Bytes() []byte { return b.bytes }
 
+// Drop lets go of a block's bytes, which else are held until the next one.
+func (b *Block) Drop() { b.bytes, b.kept = nil, nil }
+
 // InBlock reports whether a frame begins a header block or goes on with one.
 func (h Header) InBlock() bool {
 	return h.Type == FrameHeaders || h.Type == FrameContinuation || h.Type == FramePushPromise
