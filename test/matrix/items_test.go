@@ -137,7 +137,7 @@ func readItem(r io.Reader, coding string) (data []byte, compressed bool, err err
 }
 
 func writeItem(w http.ResponseWriter, coding string, data []byte) {
-	prefix := make([]byte, 5)
+	var prefix [5]byte
 	if coding != "" {
 		var b strings.Builder
 		c, err := grpcencoding.GetCompressor(coding).Compress(&b)
@@ -153,7 +153,7 @@ func writeItem(w http.ResponseWriter, coding string, data []byte) {
 		prefix[0], data = 1, []byte(b.String())
 	}
 	binary.BigEndian.PutUint32(prefix[1:], uint32(len(data)))
-	w.Write(append(prefix, data...))
+	w.Write(append(prefix[:], data...))
 	http.NewResponseController(w).Flush()
 }
 

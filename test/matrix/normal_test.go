@@ -67,6 +67,14 @@ func (r *result) normalize() {
 	if strings.HasPrefix(v.Error, "caller/cancelled") {
 		v.Status = 0 // whether the head had left is a matter of time
 	}
+	if v.Route == "" && strings.HasPrefix(v.Error, "upstream/refused") {
+		// A refusal is mirrored as a reset: of the stream, or of the connection, which
+		// grpc-go tells apart. How much of the request had come is a matter of time.
+		if c.Code != "" {
+			c.Code = "reset"
+		}
+		v.Request.Body = ""
+	}
 	// A body that was edited has a length that is known, and may say it or not.
 	// (take has compared it with the body.)
 	if v.Response.Edited && (c.Framing == "length" || c.Framing == "open") {

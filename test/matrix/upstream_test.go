@@ -225,9 +225,9 @@ func valueOf(fields []string, name string) string {
 func readBody(r *bufio.Reader, fields []string) (body []byte, trailers []string, err error) {
 	if valueOf(fields, "transfer-encoding") != "chunked" {
 		n, _ := strconv.Atoi(valueOf(fields, "content-length"))
-		body = make([]byte, n)
-		_, err = io.ReadFull(r, body)
-		return body, nil, err
+		whole := make([]byte, n)
+		_, err = io.ReadFull(r, whole)
+		return whole, nil, err
 	}
 	for {
 		l, err := r.ReadString('\n')

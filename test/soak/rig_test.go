@@ -37,6 +37,7 @@ type rig struct {
 	current   atomic.Pointer[instance]
 	instances int
 
+	share float64      // of a core
 	gate  sync.RWMutex // an operation holds it for reading; the watch stops all operations
 	pause atomic.Int64 // between a caller's operations, in nanoseconds
 
@@ -219,7 +220,7 @@ func (r *rig) pace(ctx context.Context) {
 		now, then := cpuTime(), time.Now()
 		used := (now - total).Seconds() / then.Sub(at).Seconds()
 		total, at = now, then
-		pause := float64(r.pause.Load()) * min(2, max(0.5, used / *share))
+		pause := float64(r.pause.Load()) * min(2, max(0.5, used/r.share))
 		r.pause.Store(int64(min(max(pause, float64(200*time.Microsecond)), float64(2*time.Second))))
 	}
 }
@@ -261,9 +262,11 @@ func (r *rig) Observe(e proxy.Event) {
 		return
 	}
 	r.mu.Lock()
+	light := *record
+	light.Request, light.Response = proxy.Half{}, proxy.Half{} // bodies would be most of the heap
 	last := r.last[record.Conn.ID]
-	r.last[record.Conn.ID] = record
-	r.recent[r.told%len(r.recent)] = pair{record, last}
+	r.last[record.Conn.ID] = &light
+	r.recent[r.told%len(r.recent)] = pair{&light, last}
 	r.told++
 	r.records["lane "+string(record.Lane)]++
 	if record.Error != nil {

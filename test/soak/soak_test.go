@@ -22,7 +22,7 @@ var (
 	duration = flag.Duration("soak", 0, "how long to run; else $SOAK, else 20s")
 	seedFlag = flag.Uint64("seed", 0, "of all that is random; else the clock's")
 	laneFlag = flag.String("lane", "", "Config.Lane: exchange, or nothing for the lane that each exchange needs")
-	share    = flag.Float64("share", 0.3, "how much of a core to use")
+	share    = flag.Float64("share", 0, "how much of a core to use; else 0.3 in a run of ten minutes and more, and 1 in a shorter one")
 	direct   = flag.Bool("direct", false, "leave Sluice out: what fails then is the test's own")
 	only     = flag.String("only", "", "the kinds of callers to run, with commas; else all")
 )
@@ -101,6 +101,14 @@ func TestSoak(t *testing.T) {
 	}
 	t.Logf("%v, go test ./test/soak -run TestSoak -soak %v -seed %d -lane %q", length, length, seed, *laneFlag)
 	r := newRig(t, seed)
+	switch {
+	case *share > 0:
+		r.share = *share
+	case length >= 10*time.Minute:
+		r.share = 0.3 // leaves the machine to others
+	default:
+		r.share = 1
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), length)
 	defer cancel()
 	var running sync.WaitGroup
