@@ -109,7 +109,7 @@ request:
 func newRig(t *testing.T, seed uint64) *rig {
 	t.Helper()
 	r := &rig{t: t, seed: seed}
-	r.ended, r.records, r.last = map[string]map[fault]int{}, map[string]int{}, map[string]*proxy.Record{}
+	r.ended, r.records, r.last = map[string]map[fault]int{}, map[string]int{}, map[string]*recordNote{}
 	for i, files := range ruleSets {
 		set, problems := rules.Compile(files)
 		if set == nil {
@@ -262,11 +262,9 @@ func (r *rig) Observe(e proxy.Event) {
 		return
 	}
 	r.mu.Lock()
-	light := *record
-	light.Request, light.Response = proxy.Half{}, proxy.Half{} // bodies would be most of the heap
-	last := r.last[record.Conn.ID]
-	r.last[record.Conn.ID] = &light
-	r.recent[r.told%len(r.recent)] = pair{&light, last}
+	now, last := noteOn(record), r.last[record.Conn.ID]
+	r.last[record.Conn.ID] = now
+	r.recent[r.told%len(r.recent)] = pair{now, last}
 	r.told++
 	r.records["lane "+string(record.Lane)]++
 	if record.Error != nil {
@@ -274,25 +272,43 @@ func (r *rig) Observe(e proxy.Event) {
 	}
 	r.mu.Unlock()
 	if record.Error != nil && !slices.Contains(reasons, record.Error.Reason) {
-		r.fail("record: %s, after %s", told(record), told(last))
+		r.fail("record: %v, after %v", now, last)
+	}
+}
+
+// recordNote is what is kept of a record: the record itself would keep its heads
+// and bodies.
+type recordNote struct{ id, text string }
+
+func (n *recordNote) String() string {
+	if n == nil {
+		return "nothing"
+	}
+	return n.text
+}
+
+func noteOn(record *proxy.Record) *recordNote {
+	head := record.Call.Head
+	return &recordNote{
+		id: strings.Clone(head.Fields.Get(idField)),
+		text: fmt.Sprintf("%.16s: %.8s %.40s, route %q, status %d, answered %q, error %v, id %s fault %q expect %q",
+			record.ID, head.Method, head.Path, record.Route, record.Status, record.Answered, record.Error,
+			head.Fields.Get(idField), head.Fields.Get(faultField), head.Fields.Get("Expect")),
 	}
 }
 
 // pair is a record, and the one before it on its connection.
-type pair struct{ record, before *proxy.Record }
+type pair struct{ record, before *recordNote }
 
-// trail is what was told of operations lately.
-func (r *rig) trail(ids ...uint64) string {
+// trail is what was told of an operation lately.
+func (r *rig) trail(id uint64) string {
+	wanted := strconv.FormatUint(id, 10)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var b strings.Builder
 	for _, p := range r.recent {
-		if p.record == nil {
-			continue
-		}
-		id, err := strconv.ParseUint(p.record.Call.Head.Fields.Get(idField), 10, 64)
-		if err == nil && slices.Contains(ids, id) {
-			fmt.Fprintf(&b, "\n\ttold: %s\n\tbefore: %s", told(p.record), told(p.before))
+		if p.record != nil && p.record.id == wanted {
+			fmt.Fprintf(&b, "\n\ttold: %v\n\tbefore: %v", p.record, p.before)
 		}
 	}
 	return b.String()
@@ -300,14 +316,3 @@ func (r *rig) trail(ids ...uint64) string {
 
 // reasons are those that a fault may have.
 var reasons = []string{"cancelled", "truncated", "reset", "refused", "timeout", "protocol"}
-
-// told is a record in a line.
-func told(record *proxy.Record) string {
-	if record == nil {
-		return "nothing"
-	}
-	head := record.Call.Head
-	return fmt.Sprintf("%.16s: %.8s %.40s, route %q, status %d, answered %q, error %v, id %s fault %q expect %q length %q",
-		record.ID, head.Method, head.Path, record.Route, record.Status, record.Answered, record.Error,
-		head.Fields.Get(idField), head.Fields.Get(faultField), head.Fields.Get("Expect"), head.Fields.Get("Content-Length"))
-}

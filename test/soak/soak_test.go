@@ -208,9 +208,9 @@ type tally struct {
 
 	mu      sync.Mutex // guards what follows
 	ended   map[string]map[fault]int
-	records map[string]int           // by lane, and by what went wrong
-	last    map[string]*proxy.Record // of each open connection
-	recent  [2048]pair               // the last of all
+	records map[string]int         // by lane, and by what went wrong
+	last    map[string]*recordNote // of each open connection
+	recent  [1024]pair             // the last of all
 	told    int
 }
 
