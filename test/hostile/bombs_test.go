@@ -8,6 +8,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/test/testbed"
 )
 
@@ -81,16 +82,17 @@ func TestHeaderBlocksThatGrow(t *testing.T) {
 			for i := range refer {
 				refer[i] = hpack.HeaderField{Name: "x-bomb", Value: strings.Repeat("a", 3900)}
 			}
-			for id := uint32(3); id < 200 && c.err == nil; id += 2 {
-				c.headers(id, true, "/x/bomb", refer...)
+			const bombs = 99
+			for i := range uint32(bombs) {
+				c.headers(3+2*i, true, "/x/bomb", refer...)
 			}
-			end := c.await()
+			end := c.await(func(e ending) bool { return e.streams["/x/bomb"] == bombs })
 			bounded(t, before)
 			if n := upstream.of("/x/bomb"); n > 0 {
 				t.Errorf("%d of the requests reached the upstream", n)
 			}
-			if end.streams["/x/bomb"] == 0 && !end.over {
-				t.Errorf("neither a stream nor the connection was refused: %v", end)
+			if end.streams["/x/bomb"] < bombs && !end.over {
+				t.Errorf("neither the streams nor the connection was refused: %v", end)
 			}
 		})
 	}
@@ -120,8 +122,13 @@ func TestHeaderBlocksWithoutAnEnd(t *testing.T) {
 				for i := 0; i < 100_000 && c.err == nil; i++ {
 					c.frame(func(f *http2.Framer) error { return f.WriteContinuation(1, false, fragment) })
 				}
-				end := c.await()
-				if w.lane == "" && !end.over {
+				if w.lane == proxy.LaneExchange && name == "empty" {
+					c.flush() // x/net takes them as they are, at no cost but time
+					bounded(t, before)
+					return
+				}
+				end := c.await(nil)
+				if !end.over {
 					t.Errorf("the connection lives: %v", end)
 				}
 				bounded(t, before)

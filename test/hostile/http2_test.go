@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -30,7 +31,6 @@ type attacker struct {
 	mu      sync.Mutex // guards what follows
 	end     ending
 	paths   map[uint32]string
-	done    chan struct{} // closed when nothing more is read
 }
 
 type blockBuffer struct{ b []byte }
@@ -71,7 +71,7 @@ func dialH2(t *testing.T, addr string, settings ...http2.Setting) *attacker {
 // mute is dialH2 for one that never reads.
 func mute(t *testing.T, addr string, settings ...http2.Setting) *attacker {
 	t.Helper()
-	a := &attacker{conn: testbed.Dial(t, addr), buffer: new(blockBuffer), paths: map[uint32]string{}, done: make(chan struct{})}
+	a := &attacker{conn: testbed.Dial(t, addr), buffer: new(blockBuffer), paths: map[uint32]string{}}
 	a.end.streams, a.end.well = map[string]int{}, map[string]int{}
 	a.out = bufio.NewWriterSize(a.conn, 64<<10)
 	a.framer = http2.NewFramer(a.out, a.conn)
@@ -128,7 +128,6 @@ func (a *attacker) headers(id uint32, end bool, path string, fields ...hpack.Hea
 }
 
 func (a *attacker) read() {
-	defer close(a.done)
 	decoder := hpack.NewDecoder(4096, nil)
 	for {
 		f, err := a.framer.ReadFrame()
@@ -166,17 +165,21 @@ func isTimeout(err error) bool {
 	return ok && timeout.Timeout()
 }
 
-// await writes what is left, waits until the connection ends, at most 3 s, and
-// returns what was heard.
-func (a *attacker) await() ending {
+// await writes what is left, waits until the connection ends or enough was
+// heard, at most 3 s, and returns what was heard.
+func (a *attacker) await(enough func(ending) bool) ending {
 	a.flush()
-	select {
-	case <-a.done:
-	case <-time.After(3 * time.Second):
+	deadline := time.Now().Add(3 * time.Second)
+	for pause := time.NewTicker(5 * time.Millisecond); ; <-pause.C {
+		a.mu.Lock()
+		end := a.end
+		end.streams, end.well = maps.Clone(end.streams), maps.Clone(end.well)
+		a.mu.Unlock()
+		if end.over || enough != nil && enough(end) || time.Now().After(deadline) {
+			pause.Stop()
+			return end
+		}
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.end
 }
 
 // counter is an upstream that answers "hello" and counts requests.

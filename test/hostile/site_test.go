@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"runtime"
@@ -229,12 +228,12 @@ func nothing(t *testing.T, upstream *testbed.Recorder) {
 
 // hello serves "hello" to every request and "/bytes/N"; it returns the address.
 func hello(t *testing.T) string {
+	block := bytes.Repeat([]byte("x"), 32<<10)
 	return testbed.HTTP(t, testbed.Loopback(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if size, ok := strings.CutPrefix(r.URL.Path, "/bytes/"); ok {
 			n := 0
 			fmt.Sscan(size, &n)
 			w.Header().Set("Content-Length", size)
-			block := bytes.Repeat([]byte("x"), 32<<10)
 			for ; n > 0; n -= len(block) {
 				if _, err := w.Write(block[:min(n, len(block))]); err != nil {
 					return
@@ -245,11 +244,4 @@ func hello(t *testing.T) string {
 		io.Copy(io.Discard, r.Body)
 		io.WriteString(w, "hello")
 	}))
-}
-
-// closed reports whether conn ends within d; what is read before is dropped.
-func closed(conn net.Conn, d time.Duration) bool {
-	_ = conn.SetReadDeadline(time.Now().Add(d))
-	_, err := io.Copy(io.Discard, conn)
-	return !errors.Is(err, os.ErrDeadlineExceeded)
 }
