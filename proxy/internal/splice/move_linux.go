@@ -172,6 +172,22 @@ func socketError(fd int) error {
 	return err
 }
 
+// isBroken reports whether c, whose own side is open, has ended by a reset: after
+// an end alone it would be half open.
+func isBroken(c *net.TCPConn) bool {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	const closed = 7 // TCP_CLOSE
+	broken := false
+	_ = raw.Control(func(fd uintptr) {
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		broken = err == nil && info.State == closed
+	})
+	return broken
+}
+
 // unsent returns how many bytes c's peer has not acknowledged yet.
 func unsent(c *net.TCPConn) int {
 	raw, err := c.SyscallConn()

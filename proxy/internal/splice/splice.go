@@ -15,6 +15,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -120,7 +121,11 @@ func (p *Pipe) Close() {
 // run passes the direction's bytes and ends it.
 func (d *direction) run() {
 	p := d.pipe
-	if err := d.pass(); err != nil {
+	err := d.pass()
+	if err == nil && p.ends.Load() == 0 && isBroken(d.src) {
+		err = syscall.ECONNRESET // told to whoever wrote, and to the reader as an end
+	}
+	if err != nil {
 		p.end(fmt.Errorf("pass bytes %s: %w", d.name, err))
 		return
 	}
