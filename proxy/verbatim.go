@@ -103,6 +103,7 @@ func (v *verbatim) run() error {
 	back.Go(v.toCaller.run)
 	v.toUpstream.run()
 	back.Wait()
+	v.once.Do(func() {}) // whatever comes now comes too late
 	v.c.p.watch.Remove(callerWatched)
 	v.c.p.watch.Remove(upWatched)
 
