@@ -63,6 +63,7 @@ type Pipe struct {
 	aToB, bToA direction
 
 	ends   atomic.Int32 // directions that came to their end of file
+	shuts  atomic.Bool  // a side was half-closed, or is about to be
 	closed atomic.Bool  // by Close
 	once   sync.Once    // guards err and the end of both connections
 	err    error
@@ -122,13 +123,14 @@ func (p *Pipe) Close() {
 func (d *direction) run() {
 	p := d.pipe
 	err := d.pass()
-	if err == nil && p.ends.Load() == 0 && isBroken(d.src) {
+	if err == nil && !p.shuts.Load() && isBroken(d.src) {
 		err = syscall.ECONNRESET // told to whoever wrote, and to the reader as an end
 	}
 	if err != nil {
 		p.end(fmt.Errorf("pass bytes %s: %w", d.name, err))
 		return
 	}
+	p.shuts.Store(true)
 	if err := d.dst.CloseWrite(); err != nil {
 		p.end(fmt.Errorf("half-close %s: %w", d.name, err))
 		return
