@@ -29,6 +29,7 @@ type sidecar struct {
 	config  config.Config
 	options sidecarOptions
 	started time.Time
+	reserve []byte // of the heap, held for its size alone
 
 	live    *rules.Live
 	watcher *watch.Watcher // nil without a rules directory
@@ -68,6 +69,7 @@ func newSidecar(cfg config.Config, o sidecarOptions) (_ *sidecar, err error) {
 			s.close()
 		}
 	}()
+	s.reserve = tuneMemory(os.DirFS("/"), int64(cfg.Tap.Memory))
 	s.level.Set(o.Level)
 	s.writer = telemetry.NewWriter(o.Stderr, 4096)
 	s.log = newLogger(s.writer, o.Stderr, &s.level)

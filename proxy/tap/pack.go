@@ -19,6 +19,7 @@ import (
 // What has no bytes of its own, decoded values and codecs, goes into refs beside
 // it, and what those hold on to is estimated as weight.
 type packer struct {
+	words  *lexicon
 	buf    []byte
 	refs   []any
 	weight int64
@@ -122,13 +123,13 @@ func (p *packer) record(e *proxy.Record) {
 	}
 	b := binary.AppendVarint(p.buf, int64(e.Duration)) // first: key needs it
 	b = append(b, flags)
-	b = putString(b, string(e.Protocol))
-	b = putString(b, string(e.Lane))
+	b = p.words.put(b, string(e.Protocol))
+	b = p.words.put(b, string(e.Lane))
 	b = binary.AppendUvarint(b, e.Generation)
 	b = binary.AppendVarint(b, int64(e.Status))
 	b = binary.AppendVarint(b, int64(e.Attempts))
 	if flags&hasEndedWith != 0 {
-		b = putString(b, string(e.GRPCStatus))
+		b = p.words.put(b, string(e.GRPCStatus))
 		b = putString(b, e.Breaker)
 		b = putString(b, e.Answered)
 	}
@@ -153,8 +154,8 @@ func (p *packer) record(e *proxy.Record) {
 
 func (p *packer) conn(c *proxy.Conn) {
 	b := putString(p.buf, c.ID)
-	b = putString(b, string(c.Direction))
-	b = putString(b, c.Listener)
+	b = p.words.put(b, string(c.Direction))
+	b = p.words.put(b, c.Listener)
 	b = putString(b, c.Upstream)
 	b = putAddress(b, c.Peer)
 	b = putAddress(b, c.Destination)
@@ -163,7 +164,7 @@ func (p *packer) conn(c *proxy.Conn) {
 
 func (p *packer) call(e *proxy.Record, flags byte) {
 	q := e.Call
-	b := putString(p.buf, string(q.Direction))
+	b := p.words.put(p.buf, string(q.Direction))
 	b = putString(b, q.Service)
 	b = putString(b, q.Method)
 	b = putAddress(b, q.Peer)
@@ -174,7 +175,7 @@ func (p *packer) call(e *proxy.Record, flags byte) {
 		b = putAddress(b, q.Destination)
 	}
 	if flags&callHasHead != 0 {
-		b = putHead(b, q.Head)
+		b = p.words.putHead(b, q.Head)
 	}
 	p.buf = b
 }
@@ -238,16 +239,16 @@ func (p *packer) half(h *proxy.Half) {
 	if h.MessageCount != 0 {
 		flags |= hasCount
 	}
-	p.buf = putHead(append(p.buf, flags), h.In)
+	p.buf = p.words.putHead(append(p.buf, flags), h.In)
 	if flags&hasOut != 0 {
-		p.buf = putHead(p.buf, h.Out)
+		p.buf = p.words.putHead(p.buf, h.Out)
 	}
 	p.payload(&h.Body)
 	if flags&hasSent != 0 {
 		p.payload(&h.Sent)
 	}
 	if flags&hasTrailers != 0 {
-		p.buf = putFields(p.buf, h.Trailers)
+		p.buf = p.words.putFields(p.buf, h.Trailers)
 	}
 	if flags&hasSteps != 0 {
 		p.steps(h.Steps, h.Body.Size)
@@ -276,7 +277,7 @@ func (p *packer) payload(l *proxy.Payload) {
 	}
 	b := append(p.buf, kind)
 	b = binary.AppendVarint(b, l.Size)
-	b = putString(b, l.Encoding)
+	b = p.words.put(b, l.Encoding)
 	p.buf = putBytes(b, l.Bytes)
 }
 
@@ -296,9 +297,9 @@ func (p *packer) steps(reports []rules.StepReport, size int64) {
 	for i := range reports {
 		s := &reports[i]
 		b := putString(p.buf, s.Step)
-		b = putString(b, s.Result)
+		b = p.words.put(b, s.Result)
 		b = binary.AppendVarint(b, int64(s.Count))
-		b = putHead(b, s.Head)
+		b = p.words.putHead(b, s.Head)
 		switch {
 		case s.Body == nil:
 			b = append(b, bodyNone)
@@ -339,7 +340,7 @@ func (p *packer) message(e *proxy.Message) {
 		q := e.Call
 		b = putString(b, q.Service)
 		b = putString(b, q.Method)
-		b = putString(b, q.Head.Method)
+		b = p.words.put(b, q.Head.Method)
 		b = putString(b, q.Head.Host)
 		b = putString(b, q.Head.Path)
 		b = putString(b, q.Head.Query)
@@ -356,8 +357,8 @@ func (p *packer) message(e *proxy.Message) {
 func (p *packer) closed(e *proxy.ConnClosed) {
 	p.key(kindClosed, "", "", e.Opened.Add(e.Duration))
 	p.conn(&e.Conn)
-	b := putString(p.buf, string(e.Protocol))
-	b = putString(b, string(e.Lane))
+	b := p.words.put(p.buf, string(e.Protocol))
+	b = p.words.put(b, string(e.Lane))
 	b = putString(b, e.SNI)
 	b = binary.AppendUvarint(b, uint64(len(e.ALPN)))
 	for _, name := range e.ALPN {

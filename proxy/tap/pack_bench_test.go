@@ -13,10 +13,17 @@ import (
 // and a body of 100 bytes either way.
 func usual() *proxy.Record {
 	e := plainExchange("0f8fad5bd9cb469f", noon)
-	for _, head := range []*rules.Head{e.Request.In, e.Response.In} {
-		for i := range 8 {
-			head.Fields = append(head.Fields, rules.Field{Name: fmt.Sprintf("x-some-header-%d", i), Value: "with some value or other"})
-		}
+	e.Request.In.Fields = rules.Fields{
+		{Name: "Accept", Value: "application/json"}, {Name: "Accept-Encoding", Value: "gzip, deflate"},
+		{Name: "User-Agent", Value: "okhttp/4.12.0"}, {Name: "Content-Type", Value: "application/json"},
+		{Name: "Content-Length", Value: "100"}, {Name: "X-Request-Id", Value: "6c84fb90-12c4-11e1-840d-7b25c5ee775a"},
+		{Name: "Traceparent", Value: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}, {Name: "X-Tenant", Value: "acme"},
+	}
+	e.Response.In.Fields = rules.Fields{
+		{Name: "Content-Type", Value: "application/json"}, {Name: "Content-Length", Value: "100"},
+		{Name: "Date", Value: "Mon, 23 Nov 2026 12:00:00 GMT"}, {Name: "Server", Value: "orders/1.4.2"},
+		{Name: "Cache-Control", Value: "no-store"}, {Name: "Vary", Value: "Accept-Encoding"},
+		{Name: "X-Request-Id", Value: "6c84fb90-12c4-11e1-840d-7b25c5ee775a"}, {Name: "X-Runtime", Value: "0.004211"},
 	}
 	body := proxy.Payload{Bytes: make([]byte, 100), Size: 100}
 	e.Request.Body, e.Response.Body = body, body
@@ -51,7 +58,7 @@ func BenchmarkObserveOff(b *testing.B) {
 }
 
 func BenchmarkUnpack(b *testing.B) {
-	var p packer
+	p := packer{words: newLexicon()}
 	p.event(usual())
 	e := packed{data: string(p.buf)}
 	b.ReportAllocs()

@@ -41,6 +41,10 @@ func (f *filler) fill(v reflect.Value) {
 	}
 	switch v.Kind() {
 	case reflect.String:
+		if f.IntN(4) == 0 {
+			v.SetString(words[f.IntN(len(words))])
+			return
+		}
 		n := f.IntN(12)
 		if f.IntN(20) == 0 {
 			n = 100 + f.IntN(20_000)
@@ -179,7 +183,7 @@ func (f *filler) event() proxy.Event {
 
 func TestWhatWasPackedUnpacksTheSame(t *testing.T) {
 	f := newFiller(t, 1)
-	var p packer
+	p := packer{words: newLexicon()}
 	for range 2000 {
 		e := f.event()
 		p.reset()
@@ -195,6 +199,18 @@ func TestWhatWasPackedUnpacksTheSame(t *testing.T) {
 				t.Fatal("a head that was sent as it came is not the same any more, or the other way round")
 			}
 		}
+	}
+}
+
+func TestEveryWordIsPackedIntoAByte(t *testing.T) {
+	l := newLexicon()
+	for _, word := range words {
+		if b := l.put(nil, word); len(b) != 1 {
+			t.Errorf("%s takes %d bytes: another word has its slot", word, len(b))
+		}
+	}
+	if len(words) > longWord-0x80 {
+		t.Errorf("%d words are too many for a byte", len(words))
 	}
 }
 

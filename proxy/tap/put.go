@@ -3,7 +3,6 @@ package tap
 import (
 	"encoding/binary"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/sluice-proxy/sluice/rules"
@@ -16,7 +15,7 @@ const (
 	headAny
 )
 
-func putHead(b []byte, h *rules.Head) []byte {
+func (l *lexicon) putHead(b []byte, h *rules.Head) []byte {
 	switch {
 	case h == nil:
 		return append(b, headNone)
@@ -24,37 +23,22 @@ func putHead(b []byte, h *rules.Head) []byte {
 		b = append(b, headAnswer, byte(h.Status), byte(h.Status>>8))
 	default:
 		b = append(b, headAny)
-		b = putString(b, h.Method)
+		b = l.put(b, h.Method)
 		b = putString(b, h.Path)
 		b = putString(b, h.Query)
 		b = putString(b, h.Host)
 		b = binary.AppendVarint(b, int64(h.Status))
 	}
-	return putFields(b, h.Fields)
+	return l.putFields(b, h.Fields)
 }
 
-// putFields makes room once for all: most of an event are header lines.
-func putFields(b []byte, f rules.Fields) []byte {
+func (l *lexicon) putFields(b []byte, f rules.Fields) []byte {
 	b = binary.AppendUvarint(b, uint64(len(f)))
-	size := 0
 	for i := range f {
-		size += len(f[i].Name) + len(f[i].Value) + 2*binary.MaxVarintLen32
+		b = l.put(b, f[i].Name)
+		b = putString(b, f[i].Value)
 	}
-	b = slices.Grow(b, size)
-	at, to := len(b), b[:cap(b)]
-	for i := range f {
-		name, value := f[i].Name, f[i].Value
-		if len(name) >= 0x80 || len(value) >= 0x80 {
-			b = putString(putString(to[:at], name), value)
-			at = len(b)
-			continue
-		}
-		to[at] = byte(len(name))
-		at += 1 + copy(to[at+1:], name)
-		to[at] = byte(len(value))
-		at += 1 + copy(to[at+1:], value)
-	}
-	return to[:at]
+	return b
 }
 
 // putAddress packs what netip tells apart: the family, the zone, and an

@@ -127,7 +127,8 @@ var _ proxy.Observer = (*Tap)(nil)
 func New(c Config) *Tap {
 	c = c.withDefaults()
 	t := &Tap{config: c, render: newRenderer(c), ring: newRing(c.Events, int64(c.Memory))}
-	t.packers.New = func() any { return new(packer) }
+	words := newLexicon()
+	t.packers.New = func() any { return &packer{words: words} }
 	runtime.AddCleanup(t, (*pages).close, t.ring.pages)
 	return t
 }

@@ -63,11 +63,11 @@ func (u *unpacker) record(id, route string, started time.Time) *remembered {
 	e := &remembered{Record: proxy.Record{ID: id, Route: route, Started: started}}
 	e.Duration = time.Duration(u.int())
 	flags := u.byte()
-	e.Protocol, e.Lane = proxy.Protocol(u.string()), proxy.Lane(u.string())
+	e.Protocol, e.Lane = proxy.Protocol(u.word()), proxy.Lane(u.word())
 	e.Generation = u.uint()
 	e.Status, e.Attempts = int(u.int()), int(u.int())
 	if flags&hasEndedWith != 0 {
-		e.GRPCStatus, e.Breaker, e.Answered = rules.Code(u.string()), u.string(), u.string()
+		e.GRPCStatus, e.Breaker, e.Answered = rules.Code(u.word()), u.string(), u.string()
 	}
 	if flags&hasConn != 0 {
 		e.Conn = &proxy.Conn{ID: u.string(), Upstream: u.string(), Destination: u.address()}
@@ -91,14 +91,14 @@ func (u *unpacker) record(id, route string, started time.Time) *remembered {
 
 func (u *unpacker) conn() proxy.Conn {
 	return proxy.Conn{
-		ID: u.string(), Direction: rules.Direction(u.string()), Listener: u.string(), Upstream: u.string(),
+		ID: u.string(), Direction: rules.Direction(u.word()), Listener: u.word(), Upstream: u.string(),
 		Peer: u.address(), Destination: u.address(), Opened: u.time(),
 	}
 }
 
 func (u *unpacker) call(e *proxy.Record, flags byte) *rules.Request {
 	q := &rules.Request{ID: e.ID, Head: e.Request.In}
-	q.Direction, q.Service, q.Method, q.Peer = rules.Direction(u.string()), u.string(), u.string(), u.address()
+	q.Direction, q.Service, q.Method, q.Peer = rules.Direction(u.word()), u.string(), u.string(), u.address()
 	if flags&callHasID != 0 {
 		q.ID = u.string()
 	}
@@ -155,7 +155,7 @@ func (u *unpacker) payload() proxy.Payload {
 		l.Codec = u.ref().(codec.Codec)
 	}
 	l.Size = u.int()
-	l.Encoding = u.string()
+	l.Encoding = u.word()
 	if text := u.string(); text != "" {
 		l.Bytes = []byte(text)
 	}
@@ -170,7 +170,7 @@ func (u *unpacker) steps() []rules.StepReport {
 	steps := make([]rules.StepReport, n)
 	for i := range steps {
 		s := &steps[i]
-		s.Step, s.Result, s.Count, s.Head = u.string(), u.string(), int(u.int()), u.head()
+		s.Step, s.Result, s.Count, s.Head = u.string(), u.word(), int(u.int()), u.head()
 		switch u.byte() {
 		case bodyRef:
 			s.Body = u.ref()
@@ -190,7 +190,7 @@ func (u *unpacker) message(id, route string, at time.Time) *proxy.Message {
 	if flags&messageHasCall != 0 {
 		e.Call = &rules.Request{
 			Service: u.string(), Method: u.string(),
-			Head: &rules.Head{Method: u.string(), Host: u.string(), Path: u.string(), Query: u.string()},
+			Head: &rules.Head{Method: u.word(), Host: u.string(), Path: u.string(), Query: u.string()},
 		}
 	}
 	e.In = u.payload()
@@ -205,7 +205,7 @@ func (u *unpacker) message(id, route string, at time.Time) *proxy.Message {
 }
 
 func (u *unpacker) closed() *proxy.ConnClosed {
-	e := &proxy.ConnClosed{Conn: u.conn(), Protocol: proxy.Protocol(u.string()), Lane: proxy.Lane(u.string()), SNI: u.string()}
+	e := &proxy.ConnClosed{Conn: u.conn(), Protocol: proxy.Protocol(u.word()), Lane: proxy.Lane(u.word()), SNI: u.string()}
 	if n := u.uint(); n > 0 {
 		e.ALPN = make([]string, n)
 		for i := range e.ALPN {
@@ -227,7 +227,7 @@ func (u *unpacker) head() *rules.Head {
 		return &rules.Head{Status: int(u.byte()) | int(u.byte())<<8, Fields: u.fields()}
 	}
 	return &rules.Head{
-		Method: u.string(), Path: u.string(), Query: u.string(), Host: u.string(),
+		Method: u.word(), Path: u.string(), Query: u.string(), Host: u.string(),
 		Status: int(u.int()), Fields: u.fields(),
 	}
 }
@@ -239,7 +239,7 @@ func (u *unpacker) fields() rules.Fields {
 	}
 	f := make(rules.Fields, n)
 	for i := range f {
-		f[i] = rules.Field{Name: u.string(), Value: u.string()}
+		f[i] = rules.Field{Name: u.word(), Value: u.string()}
 	}
 	return f
 }
