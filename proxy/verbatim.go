@@ -44,6 +44,7 @@ type verbatim struct {
 	begun bool        // the upstream's settings, which must come first, are on their way
 	whole bool        // the caller has been sent whole frames
 	said  bool        // that it should go away
+	idle  *time.Timer // since then
 }
 
 // relayVerbatim carries c, which began with HTTP/2's preface, to its end.
@@ -109,6 +110,9 @@ func (v *verbatim) run() error {
 
 	v.say.Lock()
 	v.said = true // too late for it
+	if v.idle != nil {
+		v.idle.Stop()
+	}
 	v.say.Unlock()
 	v.cutStreams()
 	var broken *http2.Error
@@ -227,10 +231,24 @@ func (v *verbatim) goAway() {
 
 // sayGoAway says it if it can be said now. v.say is held.
 func (v *verbatim) sayGoAway() {
-	if v.asked.Load() && !v.said && v.begun && v.whole {
-		v.said = true
-		_, v.toCaller.goAwayErr = v.c.tcp.Write(http2.AppendGoAway(nil, http2.MaxStream, http2.NoError, ""))
+	if v.said || !v.asked.Load() || !v.begun || !v.whole {
+		return
 	}
+	v.said = true
+	_, v.toCaller.goAwayErr = v.c.tcp.Write(http2.AppendGoAway(nil, http2.MaxStream, http2.NoError, ""))
+	v.idle = time.AfterFunc(v.c.p.IdleDrain, v.endIdle)
+}
+
+// endIdle ends the connection, whose caller was sent away, once it idles: not
+// every caller closes one on which it had no stream when it was told.
+func (v *verbatim) endIdle() {
+	if v.c.idleFor() >= v.c.p.IdleDrain {
+		v.c.hangUp()
+		return
+	}
+	v.say.Lock()
+	defer v.say.Unlock()
+	v.idle.Reset(v.c.p.IdleDrain)
 }
 
 // recovered turns a panic while a way was carried into its error: one

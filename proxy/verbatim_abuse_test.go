@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -231,4 +232,52 @@ func TestGoAwayWaitsForTheUpstreamsSettings(t *testing.T) {
 	settings := wire.AppendSettings(nil)
 	upstream.Write(settings)
 	expectBytes(t, caller, append(settings, wire.AppendGoAway(nil, wire.MaxStream, wire.NoError, "")...))
+}
+
+// A caller that had no stream when it was sent away may leave its connection
+// open.
+func TestACallerThatWasSentAwayDoesNotStayIdle(t *testing.T) {
+	testbed.Leaks(t)
+	k := newLink(t, func(c *proxy.Config) { c.IdleDrain = 50 * time.Millisecond })
+	pass(t, k.caller, k.upstream, k.fromCaller.get(1, "/"))
+	proxy.GoAway(k.Proxy)
+	expectBytes(t, k.caller, wire.AppendGoAway(nil, wire.MaxStream, wire.NoError, ""))
+	k.caller.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+	if _, err := k.caller.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) { // it has a stream
+		t.Fatal(err)
+	}
+	k.caller.SetReadDeadline(time.Now().Add(10 * time.Second))
+	pass(t, k.upstream, k.caller, k.fromUp.head(1, wire.FlagEndStream, ":status", "200"))
+	for _, c := range []*net.TCPConn{k.caller, k.upstream} {
+		if err := testbed.Play(c, testbed.ExpectEnd()); err != nil {
+			t.Error(err)
+		}
+	}
+	if end := k.closed(); end.Error != nil {
+		t.Errorf("end: %v", end.Error)
+	}
+}
+
+// Most callers go only when a stream ends after they were told: the word comes
+// before the end of the answer.
+func TestWhileDrainingGoAwayComesBeforeTheEndOfAnAnswer(t *testing.T) {
+	testbed.Leaks(t)
+	k := newLink(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	k.Drain(ctx)
+	goAway := wire.AppendGoAway(nil, wire.MaxStream, wire.NoError, "")
+	expectBytes(t, k.caller, goAway)
+
+	late := testbed.Dial(t, k.addr) // a connection that begins now
+	late.SetDeadline(time.Now().Add(10 * time.Second))
+	late.Write(append(wire.AppendSettings([]byte(wire.Preface)), newHpackOut().get(1, "/")...))
+	nc, err := k.listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	settings, end := wire.AppendSettings(nil), newHpackOut().head(1, wire.FlagEndStream, ":status", "200")
+	nc.Write(append(bytes.Clone(settings), end...))
+	expectBytes(t, late, append(append(bytes.Clone(settings), goAway...), end...))
 }

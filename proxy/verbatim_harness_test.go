@@ -20,6 +20,7 @@ import (
 // sidecar between them whose rules touch nothing.
 type link struct {
 	*sidecar
+	listener           *net.TCPListener // of the upstream
 	caller, upstream   *net.TCPConn
 	fromCaller, fromUp *hpackOut
 }
@@ -42,7 +43,7 @@ func newLink(t *testing.T, options ...option) *link {
 		c.SetDeadline(time.Now().Add(20 * time.Second))
 	}
 	upstream.Write(wire.AppendSettings(nil))
-	k := &link{sidecar: s, caller: caller, upstream: upstream, fromCaller: newHpackOut(), fromUp: newHpackOut()}
+	k := &link{sidecar: s, listener: l, caller: caller, upstream: upstream, fromCaller: newHpackOut(), fromUp: newHpackOut()}
 	expectBytes(t, upstream, wire.AppendSettings([]byte(wire.Preface)))
 	expectBytes(t, caller, wire.AppendSettings(nil))
 	return k

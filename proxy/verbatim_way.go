@@ -240,25 +240,42 @@ func (w *way) write(b []byte) error {
 			w.cut = true
 			return w.brokenWrite(w.goAwayErr)
 		}
+		if len(w.done) > 0 && w.v.c.p.draining.Load() {
+			w.v.asked.Store(true) // before the answer ends: most callers go only as a stream ends
+		}
+		if _, n := http2.Parse(b); !w.v.begun && n > 0 && n <= len(b) && w.v.asked.Load() {
+			if err := w.writeAll(b[:n]); err != nil { // the settings
+				return err
+			}
+			w.v.begun, w.v.whole = true, true
+			b = b[n:]
+		}
 		w.v.sayGoAway()
 	}
-	for {
-		n, err := w.out.Write(b)
-		w.passed += int64(n)
-		b = b[n:]
-		if err == nil {
-			break
-		}
-		if !w.goesOn(err) {
-			w.cut = true
-			return w.brokenWrite(err)
-		}
+	if err := w.writeAll(b); err != nil {
+		return err
 	}
 	if w.from == OriginUpstream {
 		w.v.begun, w.v.whole = true, w.left == 0 && !w.cut
 		w.v.sayGoAway()
 	}
 	return nil
+}
+
+// writeAll writes the whole of b to dst.
+func (w *way) writeAll(b []byte) error {
+	for {
+		n, err := w.out.Write(b)
+		w.passed += int64(n)
+		b = b[n:]
+		if err == nil {
+			return nil
+		}
+		if !w.goesOn(err) {
+			w.cut = true
+			return w.brokenWrite(err)
+		}
+	}
 }
 
 func (w *way) brokenWrite(err error) error {
