@@ -43,9 +43,12 @@ func (r *Registry) Default() Codec { return r.byName["json"] }
 
 // ByContentType returns the codec of a Content-Type field's value.
 func (r *Registry) ByContentType(value string) (Codec, bool) {
-	media, _, err := mime.ParseMediaType(value)
-	if err != nil && media == "" {
-		return nil, false
+	media := value
+	if strings.Trim(value, plainType) != "" {
+		var err error
+		if media, _, err = mime.ParseMediaType(value); err != nil && media == "" {
+			return nil, false
+		}
 	}
 	if c, ok := r.byType[media]; ok {
 		return c, true
@@ -56,3 +59,7 @@ func (r *Registry) ByContentType(value string) (Codec, bool) {
 	}
 	return nil, false
 }
+
+// plainType are the characters of most content types: where there are no
+// others, nothing is left to be parsed.
+const plainType = "abcdefghijklmnopqrstuvwxyz0123456789-+./"

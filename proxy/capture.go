@@ -25,6 +25,16 @@ func (p *Proxy) newCapture() *capture {
 	return newCapture(int(p.Capture))
 }
 
+// lentCapture is newCapture in memory that is used again, so that what it has
+// seen is the observers' for as long as they are told.
+func (p *Proxy) lentCapture(c *capture) *capture {
+	if !p.watched || p.Capture == 0 {
+		return nil
+	}
+	c.max, c.head, c.size = int(p.Capture), kept(c.head), 0
+	return c
+}
+
 func newCapture(max int) *capture { return &capture{max: max} }
 
 // add notes what passed. A nil capture keeps nothing.

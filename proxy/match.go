@@ -18,13 +18,21 @@ func (x *exchange) match() error {
 	if x.route != nil {
 		x.record.Route = x.route.Name()
 	}
-	var failed *rules.StepError
-	if errors.As(err, &failed) {
-		x.route = failed.Route
-		x.record.Route = failed.Route.Name()
-		return x.onError(failed, func() { x.route = nil })
+	if err != nil {
+		return x.matchFailed(err)
 	}
-	return err
+	return nil
+}
+
+// matchFailed is a candidate whose where failed, or an ambiguous path.
+func (x *exchange) matchFailed(err error) error {
+	var failed *rules.StepError
+	if !errors.As(err, &failed) {
+		return err
+	}
+	x.route = failed.Route
+	x.record.Route = failed.Route.Name()
+	return x.onError(failed, func() { x.route = nil })
 }
 
 // onError decides about a step that failed: with on_error: pass it notes the

@@ -11,7 +11,8 @@ import (
 // Observer is told what happens: the tap, the metrics and the log are
 // Observers. Observe is called on the data path by many goroutines at once; it
 // must not block and must not change what the event points to, but may keep
-// it: an event and all it points to never change after the call.
+// it: an event and all it points to never change after the call, but for the
+// Bytes of a Record's Payloads. Those are lent: who keeps them keeps a copy.
 type Observer interface{ Observe(Event) }
 
 // Event is one of [*ConnOpened], [*ConnClosed], [*Record], [*Message],

@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"net/http"
@@ -31,6 +32,11 @@ type sidecar struct {
 }
 
 func (s *sidecar) Observe(e proxy.Event) {
+	if r, ok := e.(*proxy.Record); ok {
+		for _, p := range []*proxy.Payload{&r.Request.Body, &r.Request.Sent, &r.Response.Body, &r.Response.Sent} {
+			p.Bytes = bytes.Clone(p.Bytes) // they are lent
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.events = append(s.events, e)

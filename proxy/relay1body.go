@@ -16,10 +16,10 @@ const spliceFrom = 64 << 10
 // read its payload; the wire bytes are kept, so that what they leave equal goes
 // on as it came.
 type body1 struct {
-	in    *sock.Reader
-	frame http1.Body
-	start func()       // takes the head out of in; called before the first Read
-	fill  func() error // waits until in has bytes
+	in       *sock.Reader
+	frame    http1.Body
+	x        *exchange1
+	response bool
 
 	kept    []byte // wire bytes that Read has taken
 	dropped int
@@ -27,10 +27,7 @@ type body1 struct {
 
 // Read reads payload. A body that ends before its end is io.ErrUnexpectedEOF.
 func (b *body1) Read(p []byte) (int, error) {
-	if b.start != nil {
-		b.start()
-		b.start = nil
-	}
+	b.takeHead()
 	for !b.frame.Done() {
 		got := b.in.Buffered()
 		if len(got) == 0 {
@@ -48,6 +45,23 @@ func (b *body1) Read(p []byte) (int, error) {
 		}
 	}
 	return 0, io.EOF
+}
+
+// takeHead takes the head that stands before the body out of in.
+func (b *body1) takeHead() {
+	if b.response {
+		b.x.holdReply()
+	} else {
+		b.x.hold()
+	}
+}
+
+// fill waits until in has bytes.
+func (b *body1) fill() error {
+	if b.response {
+		return b.x.fillReply()
+	}
+	return b.x.fillUpload()
 }
 
 // endedBy is what an error of reading the connection means for the body.

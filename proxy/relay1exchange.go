@@ -29,6 +29,8 @@ type exchange1 struct {
 	download  body1  // the response's
 	scratch   []byte
 
+	seenRequest, seenResponse capture // of bodies as they pass
+
 	pumping  sync.WaitGroup // pump, while a body is longer than what came with its head
 	pumped   bool           // pump was started
 	pumpDone atomic.Bool
@@ -70,8 +72,10 @@ func kept(b []byte) []byte {
 func (x *exchange1) carry() (keep bool) {
 	n, err := x.readHead()
 	var refused *http1.Error
-	if err != nil && !errors.As(err, &refused) {
-		return false
+	if err != nil {
+		if refused = refusal(err); refused == nil {
+			return false
+		}
 	}
 	if refused == nil && x.lane() == LaneExchange {
 		return x.r.c.p.serveOne(x.r, &x.head1, n) // front1.go
@@ -79,6 +83,13 @@ func (x *exchange1) carry() (keep bool) {
 	x.begin(n, refused)
 	x.finish(x.guarded())
 	return x.settled()
+}
+
+// refusal is what is wrong with a head, nil if err is of the connection.
+func refusal(err error) *http1.Error {
+	var refused *http1.Error
+	_ = errors.As(err, &refused)
+	return refused
 }
 
 // lane is the lane of the request that was just read.
@@ -149,7 +160,7 @@ func (x *exchange1) begin(n int, refused *http1.Error) {
 		x.ends = true
 		return
 	}
-	x.upload = body1{in: x.r.in, start: x.hold, fill: x.fillUpload}
+	x.upload = body1{in: x.r.in, x: x}
 	x.upload.frame.Reset(x.head1.Framing)
 	x.request.body = body{x: &x.exchange, stream: &x.upload, size: size1(x.head1.Framing)}
 	if x.head1.Kind == http1.None {

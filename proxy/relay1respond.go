@@ -48,7 +48,7 @@ func (x *exchange1) sendResponse() error {
 	changes := x.responseChanges()
 	b := &x.response.body
 	if x.reply1.Kind != http1.None && !b.whole {
-		b.seen = x.c.p.newCapture()
+		b.seen = x.c.p.lentCapture(&x.seenResponse)
 	}
 	var out []byte
 	rest := 0        // of the upstream's buffer, forwarded

@@ -46,7 +46,7 @@ func (x *exchange1) sendRequest() error {
 	changes := x.requestChanges()
 	b := &x.request.body
 	if x.head1.Kind != http1.None && !b.whole {
-		b.seen = x.c.p.newCapture()
+		b.seen = x.c.p.lentCapture(&x.seenRequest)
 	}
 	if x.size > 0 && changes.none() {
 		return x.forwardRequest()
@@ -293,7 +293,7 @@ func (x *exchange1) replied(n int) {
 	x.replySize = n
 	head := x.heads.setResponse(&x.reply1)
 	x.response.in, x.response.out = head, head
-	x.download = body1{in: x.r.reply, start: x.holdReply, fill: x.fillReply}
+	x.download = body1{in: x.r.reply, x: x, response: true}
 	x.download.frame.Reset(x.reply1.Framing)
 	x.response.body = body{x: &x.exchange, stream: &x.download, size: size1(x.reply1.Framing)}
 	if x.reply1.Kind == http1.None {
