@@ -33,6 +33,8 @@ type ruled struct {
 	left      atomic.Bool    // our side towards the caller has ended
 	ending    atomic.Bool    // both sides have deadlines of their ends
 
+	kept slab2 // of what the caller sends; of the goroutine that reads it
+
 	mu    sync.Mutex // guards what follows
 	up    *ruledUpstream
 	all   []*ruledUpstream // that are connected, or will be
@@ -91,7 +93,7 @@ func (r *ruled) callerEnded(err error) {
 		r.caller.Shut()
 	}
 	for _, s := range r.caller.Fail(err) {
-		if x, ok := s.Owner.(*ruledStream); ok {
+		if x, ok := s.Owner.(stream2); ok {
 			x.callerReset(http2.Cancel, err)
 		}
 	}
@@ -208,6 +210,7 @@ type ruledUpstream struct {
 	callerPings pings2   // of the goroutine that reads the caller
 	pings       pings2   // of the goroutine that reads the upstream, as what follows
 	refused     []uint32 // the caller's streams that a GOAWAY refused
+	kept        slab2    // of what the upstream sends
 
 	mu      sync.Mutex // guards what follows
 	tcp     *net.TCPConn
@@ -298,17 +301,20 @@ func (up *ruledUpstream) ended(err error) {
 // lost tells the streams that the connection is gone, or never was.
 func (up *ruledUpstream) lost(err error) {
 	for _, u := range up.hop.Fail(err) {
-		if x, ok := u.Owner.(*ruledStream); ok {
-			up.lostBy(x, err)
+		switch x := u.Owner.(type) {
+		case *inline2:
+			up.lostInline(x, err)
+		case *ruledStream:
+			x.upstreamLost(err)
 		}
 	}
 	up.r.link.Flush()
 }
 
-// lostBy tells one stream. A destination that refused is mirrored as a reset,
-// unless a route answers.
-func (up *ruledUpstream) lostBy(x *ruledStream, err error) {
-	if x.inline && !up.hop.Attached() {
+// lostInline tells a stream without a route. A destination that refused is
+// mirrored as a reset.
+func (up *ruledUpstream) lostInline(x *inline2, err error) {
+	if !up.hop.Attached() {
 		x.notSent()
 		up.r.c.abort(&Error{Origin: OriginUpstream, Reason: intercept.Classify(err), Err: err})
 	}

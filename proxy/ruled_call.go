@@ -68,7 +68,7 @@ func (c *call2) carry() error {
 	if err != nil {
 		return err
 	}
-	if err := c.openUpstream(fields, false); err != nil {
+	if err := c.openUpstream(http2.NewHead(fields), false); err != nil {
 		return c.upstreamFailed(err)
 	}
 	if c.ctx.Err() != nil {
@@ -174,7 +174,7 @@ func (c *call2) callerToUpstream(first []byte) error {
 		case errors.Is(err, io.EOF):
 			if trailers := c.caller.Trailers(); trailers != nil {
 				c.mu.Lock()
-				c.request.trailers = fields2(trailers)
+				c.request.trailers = fields2(trailers.Fields)
 				c.mu.Unlock()
 				c.upstream.SendTrailers(trailers)
 				c.r.link.Flush()
@@ -194,14 +194,15 @@ func (c *call2) callerToUpstream(first []byte) error {
 // upstreamToCaller passes the head as soon as it is there, the messages, and the
 // end.
 func (c *call2) upstreamToCaller() error {
-	status, fields, end, err := c.awaitHead()
+	head, end, err := c.awaitHead()
 	if err != nil {
 		return c.lost(err)
 	}
-	if err := notGRPC(status, fields, end); err != nil {
+	fields := head.Fields
+	if err := notGRPC(head.Status, fields, end); err != nil {
 		return c.lost(err)
 	}
-	c.replied(status, fields, end)
+	c.replied(head, end)
 	steps := c.route.Response()
 	if end {
 		c.outcome.GRPCStatus = codeOf2(fields)
@@ -255,13 +256,13 @@ func (c *call2) upstreamToCaller() error {
 }
 
 // awaitHead waits for the final head and passes interim ones on.
-func (c *call2) awaitHead() (status int, fields []http2.Field, end bool, err error) {
+func (c *call2) awaitHead() (head *http2.Head, end bool, err error) {
 	for {
-		status, fields, end, err = c.upstream.ReadHead()
-		if err != nil || status >= 200 {
-			return status, fields, end, err
+		head, end, err = c.upstream.ReadHead()
+		if err != nil || head.Status >= 200 {
+			return head, end, err
 		}
-		c.caller.SendHead(fields, false)
+		c.caller.SendHead(head, false)
 		c.r.link.Flush()
 	}
 }
@@ -289,7 +290,7 @@ func (c *call2) sendHead() error {
 	}
 	c.began = true
 	c.record.Status = http.StatusOK
-	c.caller.SendHead(unsized2(edited2(c.reply, c.response.in, c.response.out, -1)), false)
+	c.caller.SendHead(http2.NewHead(unsized2(edited2(c.reply, c.response.in, c.response.out, -1))), false)
 	return nil
 }
 

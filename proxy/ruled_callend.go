@@ -25,8 +25,8 @@ func (c *call2) endCall(err error) error {
 	case trailers == nil:
 		return c.lost(status.Error(codes.Internal, "the call ended without trailers"))
 	}
-	c.record.Response.Trailers = fields2(trailers)
-	c.outcome.GRPCStatus = codeOf2(trailers)
+	c.record.Response.Trailers = fields2(trailers.Fields)
+	c.outcome.GRPCStatus = codeOf2(trailers.Fields)
 	return nil
 }
 
@@ -152,7 +152,7 @@ func (c *call2) callFallback(refused error) error {
 			out = appendMessage2(out, f.bytes(), false)
 		}
 		c.began = true
-		c.caller.SendHead(made2(http.StatusOK, c.response.out.Fields), false)
+		c.caller.SendHead(http2.NewHead(made2(http.StatusOK, c.response.out.Fields)), false)
 		if len(out) > 0 && c.caller.Write(out, false) != nil {
 			return c.callerGone()
 		}
@@ -185,16 +185,16 @@ func (c *call2) tellEnd(err error) error {
 		n, _ := a.code.Number()
 		c.record.GRPCStatus = a.code
 		trailers = append(statusFields(status.New(codes.Code(n), a.message)), rules.Field{Name: errorHeader, Value: a.headerValue()})
-		c.caller.SendTrailers(lower2(trailers))
+		c.caller.SendTrailers(http2.NewHead(lower2(trailers)))
 		return err
 	case fallback && began:
-		c.caller.SendTrailers(lower2(trailers))
+		c.caller.SendTrailers(http2.NewHead(lower2(trailers)))
 	case fallback:
-		c.caller.SendHead(append(made2(http.StatusOK, c.response.out.Fields), lower2(trailers)...), true)
+		c.caller.SendHead(http2.NewHead(append(made2(http.StatusOK, c.response.out.Fields), lower2(trailers)...)), true)
 	case began:
 		c.caller.SendTrailers(c.upstream.Trailers())
 	default:
-		c.caller.SendHead(edited2(c.reply, c.response.in, c.response.out, -1), true)
+		c.caller.SendHead(http2.NewHead(edited2(c.reply, c.response.in, c.response.out, -1)), true)
 	}
 	c.record.GRPCStatus = c.grpcStatus()
 	return nil

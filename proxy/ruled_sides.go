@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"github.com/sluice-proxy/sluice/proxy/internal/detect"
 	"github.com/sluice-proxy/sluice/proxy/internal/http2"
 )
 
@@ -27,64 +28,115 @@ func (h ruledCaller) Batch() {
 // Batch implements [http2.Handler].
 func (h ruledUpstreamSide) Batch() { h.up.r.maybeLeave() }
 
+// stream2 is a stream of a ruled connection, with a route or without.
+type stream2 interface {
+	callerReset(code http2.ErrCode, cause error)
+	upstreamReset(u *http2.Stream, code http2.ErrCode)
+	upstreamLost(err error)
+	callerID() uint32
+	upstreamID(up *ruledUpstream) uint32
+}
+
 // Request implements [http2.Handler].
-func (h ruledCaller) Request(s *http2.Stream, q *http2.Request, fields []http2.Field, end, tooLarge bool) {
+func (h ruledCaller) Request(s *http2.Stream, head *http2.Head, end, tooLarge bool) {
 	r := h.r
 	if r.over.Load() {
 		s.Reset(http2.RefusedStream)
 		return
 	}
+	var malformed error
+	switch q := &head.Request; {
+	case tooLarge && len(head.Fields) >= http2.MaxFields:
+		malformed = &Error{Origin: OriginCaller, Reason: "too_many_fields"}
+	case tooLarge:
+		malformed = &Error{Origin: OriginCaller, Reason: "head_too_large"}
+	case len(q.Method)+len(q.Path)+len(" HTTP/1.1\r\n") > detect.MaxLine:
+		malformed = &Error{Origin: OriginCaller, Reason: "line_too_long"}
+	}
+	seen := r.seen(head, request2)
+	if malformed == nil {
+		if t := r.unmatched(seen); t != nil {
+			x := &inline2{r: r, caller: s, told: t}
+			s.Owner = x
+			x.begin(head, end)
+			return
+		}
+	}
 	x := &ruledStream{r: r, caller: s}
 	s.Owner = x
-	x.begin(q, fields, end, tooLarge)
+	x.begin(head, seen, end, malformed)
+}
+
+// unmatched begins the record of a request that no route matches. It is nil if
+// one does, or if that cannot be told.
+func (r *ruled) unmatched(seen *seenHead) *told {
+	c := r.c
+	set := c.p.Rules.Load()
+	t := new(told)
+	call, record := &t.call, &t.record
+	call.Direction, call.Head, call.Peer, call.Destination = c.Direction, seen.head, c.Peer, c.Destination
+	call.Service, call.Method = seen.service, seen.method
+	record.Started = r.caller.Now()
+	m, err := set.Match(c.ctx, call, record.Started)
+	if m.Route != nil || err != nil {
+		return nil // the exchange will meet the same
+	}
+	call.ID = c.p.ids.next()
+	record.ID, record.Conn, record.Call = call.ID, &c.Conn, call
+	record.Protocol, record.Lane = HTTP2, LaneRelay
+	record.Generation, record.Attempts, record.Passed = set.Number, 1, m.Passed
+	if seen.kind == callGRPC {
+		record.Protocol = GRPC
+	}
+	seen.begin(&record.Request)
+	return t
 }
 
 // Response implements [http2.Handler]. It is told of requests that are not sent
 // from here, which there are none of.
-func (h ruledCaller) Response(*http2.Stream, int, []http2.Field, bool) {}
+func (h ruledCaller) Response(*http2.Stream, *http2.Head, bool) {}
 
 // Request implements [http2.Handler]: an upstream opens no streams.
-func (h ruledUpstreamSide) Request(*http2.Stream, *http2.Request, []http2.Field, bool, bool) {}
+func (h ruledUpstreamSide) Request(*http2.Stream, *http2.Head, bool, bool) {}
 
-// Response implements [http2.Handler].
-func (h ruledUpstreamSide) Response(u *http2.Stream, status int, fields []http2.Field, end bool) {
-	u.Owner.(*ruledStream).inlineResponse(u, status, fields, end)
+// Response implements [http2.Handler]. Of streams with a route the exchange is
+// told, here and below.
+func (h ruledUpstreamSide) Response(u *http2.Stream, head *http2.Head, end bool) {
+	u.Owner.(*inline2).response(u, head, end)
 }
 
 // Data implements [http2.Handler].
 func (h ruledCaller) Data(s *http2.Stream, data []byte, end bool) {
-	x := s.Owner.(*ruledStream)
-	x.request.body.seen.add(data)
-	x.upstream.SendData(data, end)
+	s.Owner.(*inline2).requestData(data, end)
 }
 
 // Data implements [http2.Handler].
 func (h ruledUpstreamSide) Data(u *http2.Stream, data []byte, end bool) {
-	u.Owner.(*ruledStream).inlineData(data, end)
+	u.Owner.(*inline2).data(h.up, data, end)
 }
 
 // Trailers implements [http2.Handler].
-func (h ruledCaller) Trailers(s *http2.Stream, fields []http2.Field) {
-	s.Owner.(*ruledStream).inlineRequestTrailers(fields)
+func (h ruledCaller) Trailers(s *http2.Stream, head *http2.Head) {
+	s.Owner.(*inline2).requestTrailers(head)
 }
 
 // Trailers implements [http2.Handler].
-func (h ruledUpstreamSide) Trailers(u *http2.Stream, fields []http2.Field) {
-	u.Owner.(*ruledStream).inlineTrailers(fields)
+func (h ruledUpstreamSide) Trailers(u *http2.Stream, head *http2.Head) {
+	u.Owner.(*inline2).trailers(h.up, head)
 }
 
 // Reset implements [http2.Handler].
 func (h ruledCaller) Reset(s *http2.Stream, code http2.ErrCode) {
-	if x, ok := s.Owner.(*ruledStream); ok {
+	if x, ok := s.Owner.(stream2); ok {
 		x.callerReset(code, s.Err())
 	}
 }
 
 // Reset implements [http2.Handler].
 func (h ruledUpstreamSide) Reset(u *http2.Stream, code http2.ErrCode) {
-	if x, ok := u.Owner.(*ruledStream); ok {
+	if x, ok := u.Owner.(stream2); ok {
 		if code == http2.RefusedStream {
-			h.up.refused = append(h.up.refused, x.caller.ID())
+			h.up.refused = append(h.up.refused, x.callerID())
 		}
 		x.upstreamReset(u, code)
 	}
@@ -243,7 +295,7 @@ func (h ruledCaller) Other(f *http2.Frame) {
 	}
 	to := func(id uint32) uint32 {
 		if s := r.caller.Find(id); s != nil {
-			if x, ok := s.Owner.(*ruledStream); ok {
+			if x, ok := s.Owner.(stream2); ok {
 				return x.upstreamID(up)
 			}
 		}
@@ -256,7 +308,7 @@ func (h ruledCaller) Other(f *http2.Frame) {
 func (h ruledUpstreamSide) Other(f *http2.Frame) {
 	pass2(h.up.r.caller, f, func(id uint32) uint32 {
 		if u := h.up.hop.Find(id); u != nil {
-			return u.Owner.(*ruledStream).caller.ID()
+			return u.Owner.(stream2).callerID()
 		}
 		return 0
 	})

@@ -21,7 +21,7 @@ func (x *ruledStream) send() error {
 	body, _ := x.request.body.outgoing()
 	fields := edited2(x.fields, x.request.in, x.request.out, editedLength2(&x.request.body))
 	end := body == http.NoBody
-	if err := x.openUpstream(fields, end); err != nil {
+	if err := x.openUpstream(http2.NewHead(fields), end); err != nil {
 		return err
 	}
 	if !end {
@@ -29,31 +29,31 @@ func (x *ruledStream) send() error {
 	}
 	x.r.link.Flush()
 	for {
-		status, fields, end, err := x.upstream.ReadHead()
+		head, end, err := x.upstream.ReadHead()
 		if err != nil {
 			return asUpstream2(err)
 		}
-		if status < 200 {
-			if status != http.StatusContinue || !x.continued {
-				x.caller.SendHead(fields, false)
+		if head.Status < 200 {
+			if head.Status != http.StatusContinue || !x.continued {
+				x.caller.SendHead(head, false)
 				x.r.link.Flush()
 			}
 			continue
 		}
-		x.replied(status, fields, end)
+		x.replied(head, end)
 		return nil
 	}
 }
 
 // openUpstream opens the exchange's stream. A connection that turns out to be
 // going away before that does not count.
-func (x *ruledStream) openUpstream(fields []http2.Field, end bool) error {
+func (x *ruledStream) openUpstream(head *http2.Head, end bool) error {
 	for range maxUnsent {
 		up, err := x.r.connected(x.ctx)
 		if err != nil {
 			return err
 		}
-		u, err := up.hop.Open(x, nil, fields, end)
+		u, err := up.hop.Open(x, nil, head, end)
 		if err != nil {
 			x.r.forget(up, false)
 			continue
@@ -110,7 +110,7 @@ func (x *ruledStream) pump(body io.Reader) {
 	for {
 		n, err := body.Read(*buf)
 		last := err == io.EOF
-		var trailers []http2.Field
+		var trailers *http2.Head
 		if last {
 			trailers = x.caller.Trailers()
 		}
@@ -123,7 +123,7 @@ func (x *ruledStream) pump(body io.Reader) {
 		if err != nil {
 			if trailers != nil {
 				x.mu.Lock()
-				x.request.trailers = fields2(trailers)
+				x.request.trailers = fields2(trailers.Fields)
 				x.mu.Unlock()
 				x.upstream.SendTrailers(trailers)
 				x.r.link.Flush()
@@ -134,11 +134,11 @@ func (x *ruledStream) pump(body io.Reader) {
 }
 
 // replied notes the head of a final response.
-func (x *ruledStream) replied(status int, fields []http2.Field, end bool) {
-	x.reply, x.replyEnds = fields, end
-	head := responseHead2(status, fields)
+func (x *ruledStream) replied(d *http2.Head, end bool) {
+	x.reply, x.replyEnds = d.Fields, end
+	head := responseHead2(d.Status, d.Fields)
 	x.response.in, x.response.out = head, head
-	x.response.body = body{x: &x.exchange, stream: &upstreamBody2{x.upstream}, size: declared2(fields, end)}
+	x.response.body = body{x: &x.exchange, stream: &upstreamBody2{x.upstream}, size: declared2(d.Fields, end)}
 	if end {
 		x.response.body.stream = http.NoBody
 	}
@@ -157,16 +157,19 @@ func (x *ruledStream) respond() error {
 	end := body == http.NoBody && (x.replyEnds || fallback && trailers == nil)
 	x.record.Status = x.response.out.Status
 	x.began = true
-	x.caller.SendHead(fields, end)
+	x.caller.SendHead(http2.NewHead(fields), end)
 	if end {
 		x.r.link.Flush()
 		return nil
 	}
-	return x.download(body, func() []http2.Field {
-		if fallback {
-			return lower2(trailers)
+	return x.download(body, func() *http2.Head {
+		switch {
+		case !fallback:
+			return x.upstream.Trailers()
+		case trailers == nil:
+			return nil
 		}
-		return x.upstream.Trailers()
+		return http2.NewHead(lower2(trailers))
 	})
 }
 
@@ -194,7 +197,7 @@ func (x *ruledStream) outgoingReply(fallback bool, size int64) []http2.Field {
 }
 
 // download copies the response's body to the caller as it comes.
-func (x *ruledStream) download(body io.Reader, trailers func() []http2.Field) error {
+func (x *ruledStream) download(body io.Reader, trailers func() *http2.Head) error {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	if u := x.upstream; u != nil && !u.Buffered() {
@@ -206,7 +209,7 @@ func (x *ruledStream) download(body io.Reader, trailers func() []http2.Field) er
 		if err != nil && !last {
 			return x.upstreamFailed(err)
 		}
-		var tail []http2.Field
+		var tail *http2.Head
 		if last {
 			tail = trailers()
 		}
@@ -220,7 +223,7 @@ func (x *ruledStream) download(body io.Reader, trailers func() []http2.Field) er
 		}
 		if last {
 			if tail != nil {
-				x.record.Response.Trailers = fieldsOf2(tail)
+				x.record.Response.Trailers = fields2(tail.Fields)
 				x.caller.SendTrailers(tail)
 				x.r.link.Flush()
 			}
@@ -241,12 +244,12 @@ func (x *ruledStream) answer(a *answer) {
 			rules.Field{Name: "content-type", Value: x.request.in.Fields.Get("Content-Type")},
 			rules.Field{Name: "grpc-status", Value: strconv.Itoa(n)},
 			rules.Field{Name: "grpc-message", Value: encodeGRPCMessage(a.message)})
-		x.caller.SendHead(made2(http.StatusOK, fields), true)
+		x.caller.SendHead(http2.NewHead(made2(http.StatusOK, fields)), true)
 		return
 	}
 	body, contentType := x.errorBody(a)
 	fields = append(fields, rules.Field{Name: "content-type", Value: contentType})
-	head := append(made2(a.status, fields), http2.Field{Name: "content-length", Value: strconv.Itoa(len(body))})
+	head := http2.NewHead(append(made2(a.status, fields), http2.Field{Name: "content-length", Value: strconv.Itoa(len(body))}))
 	if x.request.in.Method == http.MethodHead {
 		x.caller.SendHead(head, true)
 		return
@@ -257,9 +260,6 @@ func (x *ruledStream) answer(a *answer) {
 
 // finished implements [wire].
 func (x *ruledStream) finished(err error, abort bool) {
-	if x.inline {
-		return
-	}
 	x.state.Lock()
 	u := x.upstream
 	x.done = true

@@ -1,21 +1,18 @@
 package http2
 
-import (
-	"strings"
-	"time"
-)
+import "time"
 
 // Handler is told what the peer of a [Hop] says, by the goroutine that is in
-// [Hop.Read]. Fields, data and frames are good during the call only; the
-// strings of fields stay. A held stream tells its holder instead, but for Reset.
+// [Hop.Read]. Heads that are not kept, data and frames are good during the call
+// only; the strings of fields stay. A held stream tells its holder instead, but for Reset.
 type Handler interface {
 	// Request tells of a stream that a caller has opened. tooLarge means that
 	// the fields are not all: the head was over MaxHead or MaxFields.
-	Request(s *Stream, r *Request, fields []Field, end, tooLarge bool)
+	Request(s *Stream, head *Head, end, tooLarge bool)
 	// Response tells of the head of a response, interim ones too.
-	Response(s *Stream, status int, fields []Field, end bool)
+	Response(s *Stream, head *Head, end bool)
 	Data(s *Stream, data []byte, end bool)
-	Trailers(s *Stream, fields []Field)
+	Trailers(s *Stream, head *Head)
 	// Reset tells that the stream is over before its time: the peer has reset it
 	// or will not look at it, or has violated the protocol on it.
 	Reset(s *Stream, code ErrCode)
@@ -51,6 +48,8 @@ type Hop struct {
 	check   Checker
 	decoder *Decoder
 	block   Block
+	seen    seenHeads
+	unseen  Head
 	current Frame
 	guard   *Guard
 	now     time.Time // of the last read
@@ -66,6 +65,7 @@ type Hop struct {
 	dead     bool   // it has ended, or broke: what is appended is lost
 	ended    error  // the connection is over; nothing is sent any more
 	encoder  *Encoder
+	encoded  encodedHeads
 	maxFrame int       // the longest payload we send
 	conn     allowed   // what we may still send in all
 	initial  int64     // the peer's initial window of a stream
@@ -291,143 +291,4 @@ func (h *Hop) data(f *Frame) error {
 		h.handler.Data(s, data, end)
 	}
 	return nil
-}
-
-// head handles a whole header block.
-func (h *Hop) head() error {
-	fields, err := h.decoder.Decode(h.block.Bytes())
-	tooLarge := err == ErrHeadTooLarge //nolint:errorlint // Decode returns it as it is
-	if err != nil && !tooLarge {
-		return err
-	}
-	id, end := h.block.Stream, h.block.End
-	h.link.mu.Lock()
-	h.got++
-	s := h.streams[id]
-	last := h.last
-	h.link.mu.Unlock()
-	switch {
-	case s != nil && s.headed:
-		return h.trailers(s, fields, end, tooLarge)
-	case s != nil:
-		return h.response(s, fields, end, tooLarge)
-	case !h.server || id <= last && id%2 == 1:
-		if id > last || id%2 == 0 {
-			return connError(ProtocolError, "HEADERS on an idle stream")
-		}
-		return nil // it was on its way when the stream was reset
-	case id%2 == 0:
-		return connError(ProtocolError, "a caller's stream with an even number")
-	}
-	return h.request(id, fields, end, tooLarge)
-}
-
-func (h *Hop) request(id uint32, fields []Field, end, tooLarge bool) error {
-	r, rest, err := ParseRequest(id, fields)
-	length := int64(-1)
-	if err == nil && !tooLarge {
-		length, err = ContentLength(id, rest)
-	}
-	l := h.link
-	l.mu.Lock()
-	h.last = id
-	if err == nil && len(h.streams) >= maxStreams {
-		err = streamError(id, RefusedStream, "too many streams")
-	}
-	if err != nil {
-		l.mu.Unlock()
-		return err
-	}
-	s := h.newStream(id)
-	h.streams[id] = s
-	s.headed, s.declared = true, length
-	err = s.arrived(0, 0, end)
-	l.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	h.handler.Request(s, &r, fields, end, tooLarge)
-	return nil
-}
-
-func (h *Hop) response(s *Stream, fields []Field, end, tooLarge bool) error {
-	if tooLarge {
-		return streamError(s.id, EnhanceYourCalm, "head too large")
-	}
-	status, rest, err := ParseResponse(s.id, fields)
-	if err != nil {
-		return err
-	}
-	length, err := ContentLength(s.id, rest)
-	if err != nil {
-		return err
-	}
-	l := h.link
-	l.mu.Lock()
-	if status >= 200 {
-		s.headed, s.declared = true, length
-		s.bodiless = s.bodiless || status == 204 || status == 304
-	} else if end {
-		l.mu.Unlock()
-		return streamError(s.id, ProtocolError, "an interim response ends the stream")
-	}
-	if err := s.arrived(0, 0, end); err != nil {
-		l.mu.Unlock()
-		return err
-	}
-	held := s.held != nil
-	if held && !s.held.addHead(status, fields, end) {
-		l.mu.Unlock()
-		return streamError(s.id, EnhanceYourCalm, "too many interim responses")
-	}
-	s.settle()
-	l.mu.Unlock()
-	if !held {
-		h.handler.Response(s, status, fields, end)
-	}
-	return nil
-}
-
-func (h *Hop) trailers(s *Stream, fields []Field, end, tooLarge bool) error {
-	switch {
-	case tooLarge:
-		return streamError(s.id, EnhanceYourCalm, "trailers too large")
-	case s.peerEnded:
-		return streamError(s.id, StreamClosed, "HEADERS after the end")
-	case !end:
-		return streamError(s.id, ProtocolError, "trailers that do not end the stream")
-	}
-	if err := CheckTrailers(s.id, fields); err != nil {
-		return err
-	}
-	l := h.link
-	l.mu.Lock()
-	if err := s.arrived(0, 0, true); err != nil {
-		l.mu.Unlock()
-		return err
-	}
-	held := s.held != nil
-	if held {
-		s.held.trailers = append([]Field{}, fields...)
-		s.held.changed.Broadcast()
-	}
-	s.settle()
-	l.mu.Unlock()
-	if !held {
-		h.handler.Trailers(s, fields)
-	}
-	return nil
-}
-
-// isHead reports whether a request's fields say that its response has no body.
-func isHead(fields []Field) bool {
-	for i := range fields {
-		if !strings.HasPrefix(fields[i].Name, ":") {
-			return false
-		}
-		if fields[i].Name == ":method" {
-			return fields[i].Value == "HEAD"
-		}
-	}
-	return false
 }

@@ -1,5 +1,7 @@
 package http2
 
+import "time"
+
 // This file is what a hop does with the frames that say nothing of an exchange's
 // bytes: resets, settings, windows and farewells.
 
@@ -54,6 +56,7 @@ func (h *Hop) setting(s Setting) error {
 	switch s.ID {
 	case SettingHeaderTableSize:
 		h.encoder.SetTable(s.Value)
+		clear(h.encoded.heads[:]) // the next block says so
 	case SettingMaxConcurrentStreams:
 		h.most = s.Value
 	case SettingInitialWindowSize:
@@ -168,6 +171,9 @@ func (h *Hop) Work() (got, sent uint64) {
 	defer h.link.mu.Unlock()
 	return h.got, h.sent
 }
+
+// Now is when the last read was. It is for the handler.
+func (h *Hop) Now() time.Time { return h.now }
 
 // Find returns the open stream of that number, nil if there is none.
 func (h *Hop) Find(id uint32) *Stream {

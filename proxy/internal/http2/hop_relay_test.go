@@ -34,19 +34,19 @@ func other(s *Stream) *Stream {
 	return o
 }
 
-func (h plainSide) Request(s *Stream, _ *Request, fields []Field, end, _ bool) {
-	s.Owner, _ = h.r.upstream.Open(s, s, fields, end)
+func (h plainSide) Request(s *Stream, head *Head, end, _ bool) {
+	s.Owner, _ = h.r.upstream.Open(s, s, head, end)
 }
 
-func (h plainSide) Response(s *Stream, status int, fields []Field, end bool) {
+func (h plainSide) Response(s *Stream, head *Head, end bool) {
 	o := other(s)
-	if status >= 200 {
+	if head.Status >= 200 {
 		o.DataFrom(s)
 	}
-	o.SendHead(fields, end)
+	o.SendHead(head, end)
 }
 func (h plainSide) Data(s *Stream, data []byte, end bool) { other(s).SendData(data, end) }
-func (h plainSide) Trailers(s *Stream, fields []Field)    { other(s).SendTrailers(fields) }
+func (h plainSide) Trailers(s *Stream, head *Head)        { other(s).SendTrailers(head) }
 func (h plainSide) Settings(*Frame)                       {}
 func (h plainSide) GoAway(uint32, ErrCode, []byte)        {}
 func (h plainSide) Other(*Frame)                          {}

@@ -23,14 +23,14 @@ type Stream struct {
 	granted  granted
 	window   allowed
 	source   *Stream // whose credit the data that waits is; nil: nobody's
-	opening  []Field // the head of a stream that is not opened yet
+	opening  *Head   // the head of a stream that is not opened yet
 	queue    []byte  // data to be sent; the first sent bytes have left
 	sent     int
-	endNext  bool    // END_STREAM follows the queue
-	last     []Field // trailers that follow the queue
-	resetsAt *Error  // a reset that follows the queue
-	isReady  bool    // in hop.ready
-	held     *held   // of a stream that somebody reads; nil: the handler is told
+	endNext  bool   // END_STREAM follows the queue
+	last     *Head  // trailers that follow the queue
+	resetsAt *Error // a reset that follows the queue
+	isReady  bool   // in hop.ready
+	held     *held  // of a stream that somebody reads; nil: the handler is told
 }
 
 func (h *Hop) newStream(id uint32) *Stream {
@@ -41,12 +41,12 @@ func (h *Hop) newStream(id uint32) *Stream {
 // source is the stream of the other hop that the data will come from: it gets
 // credit as data leaves. Without one the stream is held. An error means that
 // nothing of it was sent or will be.
-func (h *Hop) Open(owner any, source *Stream, fields []Field, end bool) (*Stream, error) {
+func (h *Hop) Open(owner any, source *Stream, head *Head, end bool) (*Stream, error) {
 	l := h.link
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := h.newStream(0)
-	s.Owner, s.source, s.bodiless = owner, source, isHead(fields)
+	s.Owner, s.source, s.bodiless = owner, source, head.isHEAD()
 	if source == nil {
 		s.beHeld()
 	}
@@ -58,9 +58,9 @@ func (h *Hop) Open(owner any, source *Stream, fields []Field, end bool) (*Stream
 		s.err = streamError(0, RefusedStream, "the peer is going away")
 		return s, s.err
 	}
-	s.opening, s.endNext = fields, end
+	s.opening, s.endNext = head, end
 	if len(h.waiting) > 0 || !h.mayOpen() {
-		s.opening = append([]Field(nil), fields...)
+		s.opening = head.keep()
 		h.waiting = append(h.waiting, s)
 		return s, nil
 	}
@@ -78,7 +78,7 @@ func (h *Hop) open(s *Stream) {
 	h.streams[s.id] = s
 	empty := s.queued() == 0
 	end := s.endNext && empty && s.last == nil
-	h.appendFrame(h.encoder.AppendHead(h.outgoing(), s.id, s.opening, end, h.maxFrame))
+	h.appendHead(s.id, s.opening, end)
 	s.opening = nil
 	switch {
 	case end:
@@ -110,10 +110,10 @@ func (s *Stream) DataFrom(source *Stream) {
 }
 
 // SendHead sends a response's head.
-func (s *Stream) SendHead(fields []Field, end bool) {
+func (s *Stream) SendHead(head *Head, end bool) {
 	s.hop.link.mu.Lock()
 	defer s.hop.link.mu.Unlock()
-	s.sendHead(fields, end)
+	s.sendHead(head, end)
 }
 
 // SendData sends data, or keeps a copy for when the windows allow it. What is
@@ -125,10 +125,10 @@ func (s *Stream) SendData(data []byte, end bool) {
 }
 
 // SendTrailers sends trailers after all data, which ends our side.
-func (s *Stream) SendTrailers(fields []Field) {
+func (s *Stream) SendTrailers(head *Head) {
 	s.hop.link.mu.Lock()
 	defer s.hop.link.mu.Unlock()
-	s.sendTrailers(fields)
+	s.sendTrailers(head)
 }
 
 // Reset resets the stream. What waits to be sent is lost, but for NO_ERROR after
@@ -170,12 +170,12 @@ func (s *Stream) Err() error {
 
 // What follows is called with hop.link.mu held.
 
-func (s *Stream) sendHead(fields []Field, end bool) {
+func (s *Stream) sendHead(head *Head, end bool) {
 	if s.err != nil || s.ended {
 		return
 	}
 	h := s.hop
-	h.appendFrame(h.encoder.AppendHead(h.outgoing(), s.id, fields, end, h.maxFrame))
+	h.appendHead(s.id, head, end)
 	if end {
 		s.over()
 	}
@@ -221,15 +221,15 @@ func (s *Stream) sendData(data []byte, end bool) {
 	h.pump()
 }
 
-func (s *Stream) sendTrailers(fields []Field) {
+func (s *Stream) sendTrailers(head *Head) {
 	if s.err != nil || s.ended || s.endNext {
 		return
 	}
 	if s.id == 0 || s.queued() > 0 {
-		s.last, s.endNext = append([]Field{}, fields...), true
+		s.last, s.endNext = head.keep(), true
 		return
 	}
-	s.sendHead(fields, true)
+	s.sendHead(head, true)
 }
 
 // queued is how much data waits.
@@ -274,7 +274,7 @@ func (s *Stream) sendQueued(n int) {
 func (s *Stream) finishQueue() {
 	h := s.hop
 	if s.last != nil {
-		h.appendFrame(h.encoder.AppendHead(h.outgoing(), s.id, s.last, true, h.maxFrame))
+		h.appendHead(s.id, s.last, true)
 		s.last = nil
 	} else {
 		h.appendFrame(AppendData(h.outgoing(), s.id, true, nil))

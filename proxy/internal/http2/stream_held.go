@@ -20,22 +20,21 @@ type held struct {
 	heads    []heldHead
 	data     []byte // that came and was not read; the first read bytes were
 	read     int
-	trailers []Field // nil: none
-	dropped  bool    // nobody reads any more
-	broken   error   // of those who wait; nil: they wait
+	trailers *Head // nil: none
+	dropped  bool  // nobody reads any more
+	broken   error // of those who wait; nil: they wait
 }
 
 type heldHead struct {
-	status int
-	fields []Field
-	end    bool
+	head *Head
+	end  bool
 }
 
-func (h *held) addHead(status int, fields []Field, end bool) bool {
+func (h *held) addHead(d *Head, end bool) bool {
 	if len(h.heads) == maxInterim {
 		return false
 	}
-	h.heads = append(h.heads, heldHead{status, append([]Field(nil), fields...), end})
+	h.heads = append(h.heads, heldHead{d.keep(), end})
 	h.changed.Broadcast()
 	return true
 }
@@ -84,20 +83,20 @@ func (s *Stream) Hold() {
 }
 
 // ReadHead waits for the next head of a response, an interim one or the final.
-func (s *Stream) ReadHead() (status int, fields []Field, end bool, err error) {
+func (s *Stream) ReadHead() (head *Head, end bool, err error) {
 	l := s.hop.link
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := s.held
 	for len(h.heads) == 0 {
 		if err := s.failed(); err != nil {
-			return 0, nil, false, err
+			return nil, false, err
 		}
 		h.changed.Wait()
 	}
-	head := h.heads[0]
+	head, end = h.heads[0].head, h.heads[0].end
 	h.heads = h.heads[1:]
-	return head.status, head.fields, head.end, nil
+	return head, end, nil
 }
 
 // Read waits for data. The error is io.EOF at the peer's end, which may come
@@ -135,7 +134,7 @@ func (s *Stream) Read(b []byte) (n int, err error) {
 
 // Trailers are what followed the data, nil for none. They are complete once
 // Read has returned io.EOF.
-func (s *Stream) Trailers() []Field {
+func (s *Stream) Trailers() *Head {
 	s.hop.link.mu.Lock()
 	defer s.hop.link.mu.Unlock()
 	return s.held.trailers
