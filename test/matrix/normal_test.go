@@ -85,6 +85,7 @@ func (r *result) normalize() {
 			s.Framing = ""
 		}
 	}
+	v.Request.Trailers = nil // the exchange may be over before its goroutine has noted them
 	for _, h := range []*halfVerdict{&r.Verdict.Request, &r.Verdict.Response} {
 		h.In, h.Out, h.Trailers = normalHead(h.In), normalHead(h.Out), normal(h.Trailers)
 		if c.Broken {

@@ -162,6 +162,9 @@ func (r *rig) drain(i *instance) {
 		r.fail("instance %d: drain: %v, %d connections are open", i.number, err, i.Conns())
 	}
 	i.close(r)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.last) // records may have come after the end of their connections
 }
 
 func (i *instance) close(r *rig) {
