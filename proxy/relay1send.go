@@ -157,10 +157,11 @@ func (x *exchange1) passUpload() error {
 		if err != nil {
 			return x.badRequest(err)
 		}
-		if _, err := r.toUp.Write(got[:n]); err != nil {
+		_, err = r.toUp.Write(got[:n])
+		b.in.Discard(n) // taken, whether or not it left: what is behind it is another request
+		if err != nil {
 			return err // the upstream has ended it, which awaitReply reads
 		}
-		b.in.Discard(n)
 	}
 	return nil
 }
