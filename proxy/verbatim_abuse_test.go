@@ -271,12 +271,14 @@ func TestWhileDrainingGoAwayComesBeforeTheEndOfAnAnswer(t *testing.T) {
 
 	late := testbed.Dial(t, k.addr) // a connection that begins now
 	late.SetDeadline(time.Now().Add(10 * time.Second))
-	late.Write(append(wire.AppendSettings([]byte(wire.Preface)), newHpackOut().get(1, "/")...))
+	request := append(wire.AppendSettings([]byte(wire.Preface)), newHpackOut().get(1, "/")...)
+	late.Write(request)
 	nc, err := k.listener.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer nc.Close()
+	expectBytes(t, nc, request)
 	settings, end := wire.AppendSettings(nil), newHpackOut().head(1, wire.FlagEndStream, ":status", "200")
 	nc.Write(append(bytes.Clone(settings), end...))
 	expectBytes(t, late, append(append(bytes.Clone(settings), goAway...), end...))
