@@ -11,11 +11,11 @@ import (
 )
 
 // heapReserve is heap that is never touched, and so takes no memory, but
-// counts for the collector, whose next run is due when the heap has doubled:
-// without it that is every 4 MiB for a heap of one, 30 times a second on a busy
-// proxy. A higher GOGC would do the same for a small heap, and would treble a
+// counts for the collector, whose next run is due when the heap has doubled, or
+// is at 4 MiB. A busy proxy lives in one to two: every three that it allocates
+// would be a run. A higher GOGC would do the same for a small heap, but treble a
 // large one.
-const heapReserve = 6 << 20
+const heapReserve = 2 << 20
 
 // tuneMemory sets up the collector once for the process: a reserve for a small
 // heap, and a limit where the cgroup has one, from which is taken what lies beside
