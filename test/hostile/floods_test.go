@@ -7,6 +7,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/test/testbed"
 )
 
@@ -129,7 +130,13 @@ func TestFloodsEndTheirConnection(t *testing.T) {
 func TestFloodsOfOneThatNeverReads(t *testing.T) {
 	for _, w := range ways {
 		for _, c := range floods {
-			if c.name != "pings" && c.name != "settings" && c.name != "resets provoked by windows of zero" {
+			switch {
+			case c.name == "pings":
+			case c.name == "settings" || c.name == "resets provoked by windows of zero":
+				if w.lane == proxy.LaneExchange {
+					continue // net/http takes long for all of them, and piles up nothing either
+				}
+			default:
 				continue
 			}
 			t.Run(fmt.Sprintf("%s %s", w.name, c.name), func(t *testing.T) {

@@ -47,6 +47,7 @@ type ending struct {
 	told    bool           // there was a GOAWAY
 	streams map[string]int // refused by RST_STREAM or an answer of 400 and more, by path
 	well    map[string]int // answered well, by path
+	ends    map[string]int // ended by END_STREAM, by path
 }
 
 func (e ending) String() string {
@@ -72,7 +73,7 @@ func dialH2(t *testing.T, addr string, settings ...http2.Setting) *attacker {
 func mute(t *testing.T, addr string, settings ...http2.Setting) *attacker {
 	t.Helper()
 	a := &attacker{conn: testbed.Dial(t, addr), buffer: new(blockBuffer), paths: map[uint32]string{}}
-	a.end.streams, a.end.well = map[string]int{}, map[string]int{}
+	a.end.streams, a.end.well, a.end.ends = map[string]int{}, map[string]int{}, map[string]int{}
 	a.out = bufio.NewWriterSize(a.conn, 64<<10)
 	a.framer = http2.NewFramer(a.out, a.conn)
 	a.framer.AllowIllegalWrites = true
@@ -137,7 +138,14 @@ func (a *attacker) read() {
 			a.end.told, a.end.goaway = true, f.ErrCode
 		case *http2.RSTStreamFrame:
 			a.end.streams[a.paths[f.StreamID]]++
+		case *http2.DataFrame:
+			if f.StreamEnded() {
+				a.end.ends[a.paths[f.StreamID]]++
+			}
 		case *http2.HeadersFrame:
+			if f.StreamEnded() {
+				a.end.ends[a.paths[f.StreamID]]++
+			}
 			fields, _ := decoder.DecodeFull(f.HeaderBlockFragment())
 			for _, field := range fields {
 				if field.Name != ":status" {
@@ -173,7 +181,7 @@ func (a *attacker) await(enough func(ending) bool) ending {
 	for pause := time.NewTicker(5 * time.Millisecond); ; <-pause.C {
 		a.mu.Lock()
 		end := a.end
-		end.streams, end.well = maps.Clone(end.streams), maps.Clone(end.well)
+		end.streams, end.well, end.ends = maps.Clone(end.streams), maps.Clone(end.well), maps.Clone(end.ends)
 		a.mu.Unlock()
 		if end.over || enough != nil && enough(end) || time.Now().After(deadline) {
 			pause.Stop()

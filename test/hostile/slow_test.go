@@ -145,7 +145,7 @@ func TestDeafCallersCostLittle(t *testing.T) {
 			before := heap()
 			s := start(t, w, hello(t))
 			s.good(t, "/x/good", "hello")
-			for i := range 100 {
+			for i := range 40 {
 				conn := testbed.Dial(t, s.addr)
 				ask := fmt.Sprintf("GET /bytes/%d HTTP/1.1\r\nHost: x\r\n\r\n", size)
 				if i%2 == 0 { // pipelined ones are no way to more
@@ -188,7 +188,7 @@ func TestDeafUpstreamsCostLittle(t *testing.T) {
 			testbed.ServeConns(t, deaf, func(conn *net.TCPConn) { <-release })
 			s := start(t, w, deaf.Addr().String())
 			var sending sync.WaitGroup
-			for range 50 {
+			for range 30 {
 				conn := testbed.Dial(t, s.addr)
 				_ = conn.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
 				sending.Go(func() {
@@ -203,7 +203,7 @@ func TestDeafUpstreamsCostLittle(t *testing.T) {
 				})
 			}
 			sending.Wait()
-			bounded(t, before+50<<20) // the test's own blocks
+			bounded(t, before+30<<20) // the test's own blocks
 			close(release)
 		})
 	}
