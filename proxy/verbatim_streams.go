@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"errors"
 	"strconv"
 	"time"
@@ -300,19 +301,27 @@ func (v *verbatim) cutStreams() {
 	w.tell()
 }
 
+// ended notes that a side has ended its connection, before the other one can
+// know of it.
+func (v *verbatim) ended(by Origin) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.endedFirst = cmp.Or(v.endedFirst, by)
+}
+
 // cutError is why an exchange ended with its connection. Who ended that first
 // is to blame, whatever the other side made of it.
 func (v *verbatim) cutError() *Error {
-	if err := v.c.failure(); err != nil {
-		return asError(err)
-	}
+	var e *Error
 	switch {
+	case v.c.failure() != nil:
+		return asError(v.c.failure())
 	case v.blamed != nil:
 		return &Error{Origin: v.blamed.from, Reason: intercept.Protocol, Err: v.err}
+	case errors.As(v.err, &e) && (e.Origin == v.endedFirst || v.endedFirst == ""):
+		return e
 	case v.endedFirst == OriginCaller:
 		return &Error{Origin: OriginCaller, Reason: "cancelled", Err: v.err}
-	case v.endedFirst == OriginUpstream:
-		return &Error{Origin: OriginUpstream, Reason: intercept.WasReset, Err: v.err}
 	}
-	return asError(v.err)
+	return &Error{Origin: OriginUpstream, Reason: intercept.WasReset, Err: v.err}
 }

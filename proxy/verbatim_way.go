@@ -285,6 +285,7 @@ func (w *way) brokenWrite(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return &Error{Origin: OriginSluice, Reason: "half_closed", Err: splice.ErrHalfClosed}
 	}
+	w.v.ended(w.back.from)
 	return &Error{Origin: w.back.from, Reason: intercept.WasReset, Err: err}
 }
 
@@ -315,8 +316,10 @@ func (w *way) fill() error {
 			}
 			return nil
 		case errors.Is(err, io.EOF) && w.srcReset.Load():
+			w.v.ended(w.from)
 			return &Error{Origin: w.from, Reason: intercept.WasReset}
 		case errors.Is(err, io.EOF):
+			w.v.ended(w.from)
 			return io.EOF
 		case w.v.failed.Load():
 			return err // fail has its cause
@@ -329,6 +332,7 @@ func (w *way) fill() error {
 		case errors.Is(err, io.ErrShortBuffer):
 			return &http2.Error{Code: http2.FrameSizeError, Reason: "frame too large"}
 		}
+		w.v.ended(w.from)
 		return &Error{Origin: w.from, Reason: intercept.Classify(err), Err: err}
 	}
 }
@@ -378,9 +382,6 @@ func (w *way) shut() error {
 	if w.srcReset.Load() {
 		return &Error{Origin: w.from, Reason: intercept.WasReset}
 	}
-	w.v.mu.Lock()
-	w.v.endedFirst = cmp.Or(w.v.endedFirst, w.from)
-	w.v.mu.Unlock()
 	w.v.halved.Store(true)
 	if !w.back.over.Load() {
 		w.back.boundSilence()
@@ -395,6 +396,7 @@ func (w *way) srcEnds(reset bool) {
 		return
 	}
 	w.srcReset.Store(true)
+	w.v.ended(w.from)
 	if w.over.Load() {
 		w.v.fail(&Error{Origin: w.from, Reason: intercept.WasReset}, nil)
 		return
