@@ -56,7 +56,7 @@ func TestTrailersHaveTheLimitsOfHeads(t *testing.T) {
 			testbed.Leaks(t)
 			before := heap()
 			s := start(t, w, hello(t))
-			s.good(t, "/x/good", "hello")
+			s.good(t)
 			answer, end := exchange(t, s.addr, "POST /x/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"+strings.Repeat("X-A: "+strings.Repeat("a", 1000)+"\r\n", 10_000)+"\r\n")
 			if strings.Contains(answer, "HTTP/1.1 200") {
 				t.Errorf("got %.200q, %v, want no answer of the upstream", answer, end)
@@ -75,7 +75,7 @@ func TestHeaderBlocksThatGrow(t *testing.T) {
 			before := heap()
 			upstream := newCounter(t)
 			s := start(t, w, upstream.addr)
-			s.good(t, "/x/good", "hello")
+			s.good(t)
 			c := dialH2(t, s.addr)
 			c.headers(1, true, "/x/", hpack.HeaderField{Name: "x-bomb", Value: strings.Repeat("a", 3900)})
 			refer := make([]hpack.HeaderField, 8000)
@@ -114,7 +114,7 @@ func TestHeaderBlocksWithoutAnEnd(t *testing.T) {
 				before := heap()
 				upstream := newCounter(t)
 				s := start(t, w, upstream.addr)
-				s.good(t, "/x/good", "hello")
+				s.good(t)
 				c := dialH2(t, s.addr)
 				c.frame(func(f *http2.Framer) error {
 					return f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x82}, EndStream: true})

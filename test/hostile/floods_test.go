@@ -103,7 +103,7 @@ func TestFloodsEndTheirConnection(t *testing.T) {
 				before := heap()
 				upstream := newCounter(t)
 				s := start(t, w, upstream.addr)
-				s.good(t, "/x/good", "hello")
+				s.good(t)
 				a := dialH2(t, s.addr)
 				if c.first != nil {
 					c.first(a)
@@ -130,9 +130,9 @@ func TestFloodsEndTheirConnection(t *testing.T) {
 func TestFloodsOfOneThatNeverReads(t *testing.T) {
 	for _, w := range ways {
 		for _, c := range floods {
-			switch {
-			case c.name == "pings":
-			case c.name == "settings" || c.name == "resets provoked by windows of zero":
+			switch c.name {
+			case "pings":
+			case "settings", "resets provoked by windows of zero":
 				if w.lane == proxy.LaneExchange {
 					continue // net/http takes long for all of them, and piles up nothing either
 				}
@@ -144,7 +144,7 @@ func TestFloodsOfOneThatNeverReads(t *testing.T) {
 				before := heap()
 				upstream := newCounter(t)
 				s := start(t, w, upstream.addr)
-				s.good(t, "/x/good", "hello")
+				s.good(t)
 				a := mute(t, s.addr)
 				for i := uint32(0); i < flood && a.err == nil; i++ {
 					c.again(a, i)

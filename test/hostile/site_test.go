@@ -113,15 +113,15 @@ func headTimeout(d time.Duration) func(*proxy.Config) {
 // goodWait is how long a good caller waits at most, whatever happens beside it.
 const goodWait = 2 * time.Second
 
-// good asks the site again and again, over HTTP/1 and HTTP/2, until the test
+// good asks the site for hello again and again, over HTTP/1 and HTTP/2, until the test
 // ends, and fails the test if an answer is wrong or late.
-func (s *site) good(t *testing.T, path, want string) {
+func (s *site) good(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var asking sync.WaitGroup
 	for _, h2 := range []bool{false, true} {
 		client := testbed.Client(t, h2, s.addr)
-		asking.Go(func() { askUntil(ctx, t, client, "http://good.test"+path, want) })
+		asking.Go(func() { askUntil(ctx, t, client, "http://good.test/x/good", "hello") })
 	}
 	t.Cleanup(func() {
 		cancel()
@@ -213,7 +213,7 @@ func refused(answer string, end error, statuses ...int) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("got %.200q, %v, want one of %v", answer, end, statuses)
+	return fmt.Errorf("got %.200q, %s, want one of %v", answer, fmt.Sprint(end), statuses)
 }
 
 // nothing fails unless the upstream received not one byte.

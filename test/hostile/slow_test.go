@@ -85,7 +85,7 @@ func TestSlowHeadsAreHungUpOn(t *testing.T) {
 			}
 			before := heap()
 			s := start(t, w, hello(t), headTimeout(500*time.Millisecond))
-			s.good(t, "/x/good", "hello")
+			s.good(t)
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 			defer cancel()
 			gone := dribblers(ctx, t, s.addr, kinds)
@@ -121,7 +121,7 @@ func TestSlowBodiesDisturbNobody(t *testing.T) {
 			testbed.Leaks(t)
 			before := heap()
 			s := start(t, w, hello(t), headTimeout(100*time.Millisecond))
-			s.good(t, "/x/good", "hello")
+			s.good(t)
 			ctx, cancel := context.WithTimeout(t.Context(), 600*time.Millisecond)
 			defer cancel()
 			gone := dribblers(ctx, t, s.addr, kinds)
@@ -144,7 +144,7 @@ func TestDeafCallersCostLittle(t *testing.T) {
 			testbed.Leaks(t)
 			before := heap()
 			s := start(t, w, hello(t))
-			s.good(t, "/x/good", "hello")
+			s.good(t)
 			for i := range 40 {
 				conn := testbed.Dial(t, s.addr)
 				ask := fmt.Sprintf("GET /bytes/%d HTTP/1.1\r\nHost: x\r\n\r\n", size)
@@ -162,7 +162,7 @@ func TestDeafCallersCostLittle(t *testing.T) {
 				testbed.Leaks(t)
 				before := heap()
 				s := start(t, w, hello(t))
-				s.good(t, "/x/good", "hello")
+				s.good(t)
 				for range 5 {
 					a := mute(t, s.addr, http2.Setting{ID: http2.SettingInitialWindowSize, Val: window})
 					a.frame(func(f *http2.Framer) error { return f.WriteWindowUpdate(0, 1<<31-1-65535) })

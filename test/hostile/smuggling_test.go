@@ -174,7 +174,7 @@ func TestBodyThatTurnsBadIsAnAbort(t *testing.T) {
 			begun := make(chan struct{})
 			got := make(chan string, 1)
 			upstream := testbed.Script(t, testbed.Loopback(t), testbed.ExpectUntil("hello\r\n"),
-				testbed.Step(closing(begun)), testbed.Step(reading(got)))
+				closing(begun), reading(got))
 			s := start(t, w, upstream)
 			conn := testbed.Dial(t, s.addr)
 			err := testbed.Play(conn, testbed.Send("POST /x/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"),
