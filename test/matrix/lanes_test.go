@@ -23,7 +23,7 @@ import (
 
 var (
 	update    = flag.Bool("update", false, "write the golden files anew")
-	onlyLanes = flag.String("lanes", "exchange", "the lanes to run, of which the first is the oracle")
+	onlyLanes = flag.String("lanes", "exchange,relay", "the lanes to run, of which the first is the oracle")
 )
 
 func TestMain(m *testing.M) {

@@ -129,7 +129,7 @@ func newRig(t *testing.T, seed uint64) *rig {
 func (r *rig) startInstance() *instance {
 	r.instances++
 	i := &instance{number: r.instances, served: make(chan error, 1)}
-	cfg := proxy.Config{Rules: &r.live, Codecs: r.codecs, Methods: r.methods, Observer: r, Lane: proxy.Lane(*laneFlag), IdleDrain: 300 * time.Millisecond}
+	cfg := proxy.Config{Rules: &r.live, Codecs: r.codecs, Methods: r.methods, Observer: r, Lane: proxy.Lane(*laneFlag)}
 	for _, way := range []struct {
 		upstream string
 		addr     *string
