@@ -69,6 +69,9 @@ func (p *Proxy) relayHTTP1(c *conn) {
 	stop := context.AfterFunc(c.ctx, r.breakOff)
 	err := r.carry()
 	stop()
+	if c.failure() != nil {
+		r.mirrorReset() // breakOff may not have come to it
+	}
 	p.watch.Remove(r.callerWatched)
 	r.drop()
 	c.end(err)
