@@ -253,3 +253,19 @@ func (b *between) connect() (caller, upstream *net.TCPConn, err error) {
 	}
 	return conn.(*net.TCPConn), accepted.(*net.TCPConn), nil
 }
+
+// mustBeRelayed checks what the observers were told: each exchange was carried
+// by the relay lane and matched no route.
+func (b *between) mustBeRelayed() {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.records) == 0 {
+		b.t.Error("no exchange was recorded")
+	}
+	for _, r := range b.records {
+		if r.Lane != proxy.LaneRelay || r.Route != "" {
+			b.t.Errorf("%s %s took the %s lane and route %q", r.Call.Head.Method, r.Call.Head.Path, r.Lane, r.Route)
+		}
+	}
+}

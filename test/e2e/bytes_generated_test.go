@@ -61,9 +61,25 @@ func drawExchanges(r *rapid.T) []step {
 		answers = append(answers, step{side: "upstream", verb: verbSees, data: request}, step{side: "upstream", data: response})
 	}
 	if pipelined {
-		return append([]step{{side: "caller", verb: verbPost, data: all}}, answers...)
+		steps = append([]step{{side: "caller", verb: verbPost, data: all}}, answers...)
 	}
-	return steps
+	return append(steps, drawBreak(r)...)
+}
+
+// drawBreak draws how the connection ends: as finish ends it, or amid one more
+// exchange.
+func drawBreak(r *rapid.T) []step {
+	request, response := drawRequest(r, "POST"), drawResponse(r, "POST")
+	part := func(b []byte) []byte { return b[:rapid.IntRange(0, len(b)-1).Draw(r, "part")] }
+	switch rapid.SampledFrom([]string{"", "", "caller resets", "upstream resets", "caller ends"}).Draw(r, "break") {
+	case "caller resets":
+		return []step{{side: "caller", verb: verbPost, data: part(request)}, {side: "caller", verb: verbReset}}
+	case "upstream resets":
+		return []step{{side: "caller", data: request}, {side: "upstream", verb: verbPost, data: part(response)}, {side: "upstream", verb: verbReset}}
+	case "caller ends":
+		return []step{{side: "caller", data: request}, {side: "caller", verb: verbEnd}, {side: "upstream", data: response}, {side: "upstream", verb: verbEnd}}
+	}
+	return nil
 }
 
 var (

@@ -29,6 +29,7 @@ func TestHTTP1PassesByteForByte(t *testing.T) {
 						})
 					}
 				}
+				b.mustBeRelayed()
 			})
 		}
 	}

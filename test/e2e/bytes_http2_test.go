@@ -80,6 +80,7 @@ func TestHTTP2StreamsPassOnConnectionsOfRules(t *testing.T) {
 						}
 					})
 				}
+				b.mustBeRelayed()
 			})
 		}
 	}
