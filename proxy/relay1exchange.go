@@ -250,17 +250,23 @@ func (x *exchange1) settled() (keep bool) {
 func (x *exchange1) uploaded() bool {
 	x.dropHead()
 	for !x.upload.done() {
-		if x.pumpErr != nil || x.upload.frame.Remaining() > maxDropped {
+		if x.restIsTooMuch() {
 			return false
-		}
-		if x.head1.ExpectContinue && !x.continued {
-			return false // it may or may not send its body now
 		}
 		if x.upload.drop() != nil || x.upload.dropped > maxDropped {
 			return false
 		}
 	}
 	return true
+}
+
+// restIsTooMuch reports whether the rest of a request's body is not worth its
+// connection, or not to be told from the next request.
+func (x *exchange1) restIsTooMuch() bool {
+	if x.head1.ExpectContinue && !x.continued {
+		return true // it may or may not send its body now
+	}
+	return x.pumpErr != nil || x.upload.frame.Remaining() > maxDropped
 }
 
 // maxDropped is how much of a request that was answered before its end is read

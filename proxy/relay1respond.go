@@ -248,10 +248,11 @@ func (x *exchange1) answer(a *answer) {
 	_ = x.write(a.status, fields, data) // finish has the cause; the connection tells the rest
 }
 
-// settleUpload reads what is left of a request that is answered here, or
-// decides that the connection ends.
+// settleUpload decides whether the connection outlives a request that is
+// answered here. What is left of a body is read after the answer: its sender may
+// wait for that.
 func (x *exchange1) settleUpload() {
-	if x.ends || !x.uploaded() {
+	if !x.upload.done() && x.restIsTooMuch() {
 		x.ends = true
 	}
 }
