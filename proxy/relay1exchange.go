@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/proxy/internal/http1"
 	"github.com/sluice-proxy/sluice/proxy/internal/intercept"
+	"github.com/sluice-proxy/sluice/proxy/internal/sock"
 )
 
 // exchange1 is an exchange of a relay1. It is used again when it is over.
@@ -154,6 +155,9 @@ func (x *exchange1) begin(n int, refused *http1.Error) {
 	}
 	x.open(x.r.c, x, arrival{lane: LaneRelay, protocol: HTTP1, head: head, ctx: x.r.c.ctx, shared: true, room: &x.heads.account})
 	x.size = n
+	if x.touchable() {
+		sock.Tell() // a rule may compute for long
+	}
 	if refused != nil {
 		x.malformed = &Error{Origin: OriginCaller, Reason: refused.Reason, Err: refused}
 		x.request.body = body{x: &x.exchange, stream: http.NoBody}
