@@ -154,16 +154,25 @@ func pieces(b []byte, size func(at int) int) [][]byte {
 	return all
 }
 
-// ruleSets are the rules that a connection must not notice.
-var ruleSets = []struct {
+// ruleSet is a rule file that a connection must not notice.
+type ruleSet struct {
 	name  string
-	touch bool // they can touch, but match something else
+	touch bool // they can touch the connection
+	match bool // they match, and leave everything as it is
 	text  string
-}{
-	{"no rules", false, ""},
-	{"rules for another port", false, "route: other\nmatch: {http: /, port: 1}\nrequest:\n  - head: .headers[\"x-rule\"] = \"1\"\n"},
-	{"rules for another path", true, "route: other\nmatch: {http: \"/other/{id}\"}\nrequest:\n  - head: .headers[\"x-rule\"] = \"1\"\n  - jq: .a = 1\nresponse:\n  - head: .headers[\"x-rule\"] = \"1\"\n  - jq: .b = 2\n"},
 }
+
+var ruleSets = []ruleSet{
+	{name: "no rules"},
+	{name: "rules for another port", text: "route: other\nmatch: {http: /, port: 1}\nrequest:\n  - head: .headers[\"x-rule\"] = \"1\"\n"},
+	{name: "rules for another path", touch: true, text: "route: other\nmatch: {http: \"/other/{id}\"}\n" +
+		"request:\n  - head: .headers[\"x-rule\"] = \"1\"\n  - jq: .a = 1\nresponse:\n  - head: .headers[\"x-rule\"] = \"1\"\n  - jq: .b = 2\n"},
+	{name: "a rule that changes nothing", touch: true, match: true, text: "route: all\nmatch: {http: /}\n" +
+		"request:\n  - head: " + nothing + "\nresponse:\n  - head: " + nothing + "\n"},
+}
+
+// nothing is a step that has to be run, and leaves every head as it is.
+const nothing = `if .headers["x-never"] then .headers["x-rule"] = "1" else . end`
 
 var loopbacks = []struct{ name, address string }{{"v4", "127.0.0.1:0"}, {"v6", "[::1]:0"}}
 
@@ -255,8 +264,8 @@ func (b *between) connect() (caller, upstream *net.TCPConn, err error) {
 }
 
 // mustBeRelayed checks what the observers were told: each exchange was carried
-// by the relay lane and matched no route.
-func (b *between) mustBeRelayed() {
+// by the relay lane and matched as it should.
+func (b *between) mustBeRelayed(set ruleSet) {
 	b.t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -264,7 +273,7 @@ func (b *between) mustBeRelayed() {
 		b.t.Error("no exchange was recorded")
 	}
 	for _, r := range b.records {
-		if r.Lane != proxy.LaneRelay || r.Route != "" {
+		if r.Lane != proxy.LaneRelay || (r.Route != "") != set.match {
 			b.t.Errorf("%s %s took the %s lane and route %q", r.Call.Head.Method, r.Call.Head.Path, r.Lane, r.Route)
 		}
 	}

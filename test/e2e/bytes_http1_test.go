@@ -14,7 +14,7 @@ func TestHTTP1PassesByteForByte(t *testing.T) {
 				testbed.Leaks(t)
 				b := newBetween(t, address.address, set.text)
 				for _, script := range scripts {
-					if set.touch && script.onlyUntouchable() {
+					if !script.isFor(set) {
 						continue
 					}
 					for how, cut := range cuts {
@@ -29,7 +29,7 @@ func TestHTTP1PassesByteForByte(t *testing.T) {
 						})
 					}
 				}
-				b.mustBeRelayed()
+				b.mustBeRelayed(set)
 			})
 		}
 	}

@@ -46,10 +46,10 @@ type conversation struct {
 	steps []step
 }
 
-// onlyUntouchable tells that the script is for connections that no rule can
-// touch.
-func (c conversation) onlyUntouchable() bool {
-	return strings.Contains(c.about, "\nonly where no rule can touch")
+// isFor tells whether the script is one for connections under such rules.
+func (c conversation) isFor(set ruleSet) bool {
+	return !(set.touch && strings.Contains(c.about, "\nonly where no rule can touch")) &&
+		!(set.match && strings.Contains(c.about, "\nonly where no route matches"))
 }
 
 // conversations reads the scripts of a folder of testdata/bytes.
