@@ -242,6 +242,10 @@ func (x *exchange1) settled() (keep bool) {
 	switch {
 	case r.c.ctx.Err() != nil || x.tunnels:
 		return false
+	case r.up != nil && len(r.reply.Buffered()) > 0:
+		// A second answer that nobody asked for must not become the next one.
+		r.linger()
+		return false
 	case x.ends || !x.uploaded():
 		r.linger()
 		return false

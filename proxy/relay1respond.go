@@ -191,8 +191,19 @@ func (r *relay1) wokenByCaller(err error) bool {
 }
 
 // trailers are those of the response, for the record.
-func (x *exchange1) trailers() rules.Fields {
-	raw := x.download.frame.AppendTrailers(nil)
+func (x *exchange1) trailers() rules.Fields { return trailersOf(&x.download.frame) }
+
+// noteTrailers keeps those of the request, once they came.
+func (x *exchange1) noteTrailers() {
+	if fields := trailersOf(&x.upload.frame); len(fields) > 0 {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.request.trailers = fields
+	}
+}
+
+func trailersOf(body *http1.Body) rules.Fields {
+	raw := body.AppendTrailers(nil)
 	if len(raw) == 0 {
 		return nil
 	}
@@ -249,10 +260,10 @@ func (x *exchange1) answer(a *answer) {
 }
 
 // settleUpload decides whether the connection outlives a request that is
-// answered here. What is left of a body is read after the answer: its sender may
+// answered here: not if its sender says that it is the last. What is left of a body is read after the answer: its sender may
 // wait for that.
 func (x *exchange1) settleUpload() {
-	if !x.upload.done() && x.restIsTooMuch() {
+	if x.head1.Close || !x.upload.done() && x.restIsTooMuch() {
 		x.ends = true
 	}
 }

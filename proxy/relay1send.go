@@ -24,6 +24,7 @@ func (x *exchange1) send() error {
 	if err := x.sendRequest(); err != nil {
 		return err
 	}
+	x.noteTrailers()
 	if !x.requestSent() {
 		x.pumped = true
 		x.pumpDone.Store(false)
@@ -156,6 +157,9 @@ func (x *exchange1) passUpload() error {
 		n, err := b.pass(got, seen, nil)
 		if err != nil {
 			return x.badRequest(err)
+		}
+		if b.frame.Done() {
+			x.noteTrailers() // before the upstream can answer to them
 		}
 		_, err = r.toUp.Write(got[:n])
 		b.in.Discard(n) // taken, whether or not it left: what is behind it is another request

@@ -280,20 +280,27 @@ func (up *ruledUpstream) ended(err error) {
 	} else if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF // of each stream that is open
 	}
+	r.mu.Lock()
+	last := !r.ended && r.up == nil
+	r.mu.Unlock()
+	if last {
+		// First: a caller that has been told how its streams ended may open another at
+		// once, and has to know that this is no longer the connection for it.
+		r.over.Store(true)
+		r.leaving.Store(true)
+		if !r.told.Swap(true) {
+			r.caller.GoAway(r.caller.LastStream(), http2.NoError, "")
+		}
+	}
 	up.lost(err)
 	up.tcp.Close()
-	r.mu.Lock()
-	over := r.ended || r.up != nil
-	r.mu.Unlock()
-	if over {
+	if !last {
 		return
 	}
 	if isReset(err) && r.held.Load() == 0 {
 		r.c.abort(&Error{Origin: OriginUpstream, Reason: intercept.WasReset, Err: err})
 		return
 	}
-	r.over.Store(true)
-	r.leaving.Store(true)
 	r.maybeLeave()
 	r.link.Flush()
 }

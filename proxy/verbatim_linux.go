@@ -13,6 +13,12 @@ func unacknowledged(c *net.TCPConn) int {
 		return 0
 	}
 	n := 0
-	_ = raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+	_ = raw.Control(func(fd uintptr) {
+		// What a connection that was reset held is gone, but still counted.
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err == nil && info.State != unix.BPF_TCP_CLOSE {
+			n, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
+		}
+	})
 	return n
 }

@@ -1,5 +1,7 @@
 package http2
 
+import "errors"
+
 // Stream is one stream of a hop. Its methods may be called by any goroutine and
 // do nothing once the stream is over.
 type Stream struct {
@@ -337,7 +339,10 @@ func (s *Stream) close(err error) {
 	s.err = err
 	s.credit(s.queued())
 	s.queue, s.sent, s.last = nil, 0, nil
-	if s.held != nil && !s.peerEnded {
+	// What came before the peer's own reset is read all the same, like what came
+	// before its end.
+	var e *Error
+	if s.held != nil && !s.peerEnded && !(errors.As(err, &e) && e.Reason == ResetByPeer) {
 		s.drop()
 	}
 	s.remove()
