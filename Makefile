@@ -6,7 +6,7 @@ FUZZTIME ?= 1m
 TOOL = $(GO) tool -modfile=tools.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-race e2e fuzz lint fmt cover image bench bench-go check vuln
+.PHONY: help build demo test test-race e2e fuzz lint fmt cover image bench bench-go soak check vuln
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ bench: ## Sluice beside nginx, HAProxy and ReverseProxy, ten minutes; see BENCHM
 
 bench-go: ## the benchmarks of single functions, to be compared with benchstat
 	$(GO) test -run '^$$' -bench . -benchmem -count 5 ./...
+
+soak: ## mixed load with faults, reloads and drains for SOAK (20s; try 1h)
+	SOAK=$(SOAK) ./test/run soak
 
 vuln: ## known vulnerabilities in what is linked
 	$(TOOL) govulncheck ./...
