@@ -21,19 +21,17 @@ type ruledStream struct {
 
 	// Of the exchange's goroutine.
 	fields    []http2.Field // the request's head as it came
-	endsEarly bool          // the head is all of the request
 	reply     []http2.Field // the response's head as it came
 	replyEnds bool          // the head is all of the response
-	pumped    chan struct{} // closed when nobody sends the request's body any more; nil: nobody did
+	pumped    bool          // pump was started: somebody sends the request's body until it ends
 	expects   bool          // the caller waits for 100 Continue
 	continued bool          // it was told so from here, since a step reads the body
 	sending   bool          // the request goes to the upstream, which decides now
 
-	// upstream is written once: XX
-	// the caller, else with state held.
+	// upstream is written once, by the exchange's goroutine and with state held.
 	upstream *http2.Stream
 
-	state sync.Mutex // guards what follows; of an inline stream also the exchange
+	state sync.Mutex // guards what follows
 	done  bool       // the exchange is finished
 	gone  bool       // the caller has reset its stream
 }
@@ -45,7 +43,7 @@ var _ wire = (*ruledStream)(nil)
 func (x *ruledStream) begin(head *http2.Head, seen *seenHead, end bool, malformed error) {
 	x.open(x.r.c, x, arrival{lane: LaneRelay, protocol: HTTP2, head: seen.head, ctx: x.r.c.ctx})
 	x.malformed = malformed
-	x.fields, x.endsEarly = head.Fields, end
+	x.fields = head.Fields
 	if !head.Kept {
 		x.fields = slices.Clone(head.Fields)
 	}

@@ -83,7 +83,7 @@ func editedLength2(b *body) int64 {
 // upload sends the request's body: what is at hand at once, else as it comes,
 // in a goroutine.
 func (x *ruledStream) upload(body io.ReadCloser) {
-	x.pumped = make(chan struct{})
+	x.pumped = true
 	if x.request.body.whole || x.request.body.isEdited {
 		if body.(*bytesBody).Len() <= atOnce {
 			x.pump(body)
@@ -104,11 +104,10 @@ const atOnce = 16 << 10
 // pump copies the request's body upstream. An error of either side is met by the
 // exchange, which waits for the response.
 func (x *ruledStream) pump(body io.Reader) {
-	defer close(x.pumped)
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	for {
-		n, err := body.Read(*buf)
+		n, err := readOn(body, *buf)
 		last := err == io.EOF
 		var trailers *http2.Head
 		if last {
@@ -131,6 +130,16 @@ func (x *ruledStream) pump(body io.Reader) {
 			return
 		}
 	}
+}
+
+// readOn reads from a body. The end of one at hand comes with its last bytes, so
+// that both leave in one frame.
+func readOn(body io.Reader, b []byte) (int, error) {
+	n, err := body.Read(b)
+	if at, ok := body.(*bytesBody); ok && err == nil && at.Len() == 0 {
+		err = io.EOF
+	}
+	return n, err
 }
 
 // replied notes the head of a final response.
@@ -204,7 +213,7 @@ func (x *ruledStream) download(body io.Reader, trailers func() *http2.Head) erro
 		x.r.link.Flush() // the head does not wait for the body
 	}
 	for {
-		n, err := body.Read(*buf)
+		n, err := readOn(body, *buf)
 		last := err == io.EOF
 		if err != nil && !last {
 			return x.upstreamFailed(err)
@@ -287,7 +296,7 @@ func (x *ruledStream) settleStreams(u *http2.Stream, abort, local bool) {
 		x.caller.Reset(http2.NoError) // the rest of the request is of no use
 	case u.Err() != nil:
 		x.caller.Reset(abortCode2(u))
-	case x.pumped != nil:
+	case x.pumped:
 		return // pump goes on until the caller or the upstream ends
 	default:
 		x.caller.Reset(http2.NoError)

@@ -43,7 +43,7 @@ func (d *Head) look(stream uint32, as headKind) error {
 		return nil
 	}
 	d.as, d.length = as, -1
-	rest := d.Fields
+	var rest []Field
 	switch as {
 	case requestHead:
 		d.Request, rest, d.err = ParseRequest(stream, d.Fields)
