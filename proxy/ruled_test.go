@@ -292,3 +292,52 @@ func TestRuledPings(t *testing.T) {
 	talk.caller.WritePing(true, [8]byte([]byte("theirs..")))
 	up.expect("PING ack theirs..")
 }
+
+func TestRuledHeadsThatAreTooLarge(t *testing.T) {
+	talk := startTalk(t, []string{elsewhere})
+	fields := getFields("/")
+	for i := range 100 {
+		fields = append(fields, fmt.Sprintf("x-%d", i), "1")
+	}
+	for i, head := range [][]string{
+		fields,
+		getFields("/", "x-long", strings.Repeat("a", 14_000), "x-longer", strings.Repeat("b", 1000)),
+		getFields("/" + strings.Repeat("a", 9000)),
+	} {
+		id := uint32(2*i + 1)
+		want := []string{"431", "200", "414"}[i]
+		talk.caller.head(id, true, head...)
+		if want == "200" {
+			talk.upstream().next()
+			talk.up.head(1, true, ":status", "200")
+		}
+		if got := talk.caller.next(); !strings.Contains(got, ":status="+want) {
+			t.Errorf("%d: got %.200s, want %s", i, got, want)
+		}
+		if want != "200" {
+			talk.caller.next() // its body
+		}
+	}
+}
+
+// A caller that is asked to go while a stream is open has all of it, and is told
+// the last stream then.
+func TestRuledDrains(t *testing.T) {
+	talk := startTalk(t, []string{elsewhere})
+	talk.caller.head(1, true, getFields("/")...)
+	up := talk.upstream()
+	up.next()
+	go talk.Drain(t.Context()) // it is over when the caller has gone
+	talk.caller.expect("GOAWAY 2147483647 NO_ERROR ")
+	got := talk.caller.next()
+	if !strings.HasPrefix(got, "PING ") {
+		t.Fatalf("got %q", got)
+	}
+	talk.caller.head(3, true, getFields("/late")...) // it was on its way
+	up.next()
+	talk.caller.WritePing(true, [8]byte([]byte(strings.TrimPrefix(got, "PING "))))
+	up.head(3, true, ":status", "200")
+	up.head(1, false, ":status", "200")
+	up.WriteData(1, true, []byte("all"))
+	talk.caller.expect("HEADERS 3 end :status=200", "HEADERS 1 :status=200", "DATA 1 end all", "GOAWAY 3 NO_ERROR ", "EOF")
+}
