@@ -148,7 +148,7 @@ func (x *netLane) callFallback(caller grpc.ServerStream, refused error) error {
 		}
 		data, err := x.method.Output.Encode(nil, a.Body)
 		if err != nil {
-			return x.encodeFailed("upstream.breaker.fallback", err, nil)
+			return x.encodeFailed("upstream.breaker.fallback", err)
 		}
 		x.response.in, x.response.out = head, head
 		// A fallback is the one message of the response, in a stream too.

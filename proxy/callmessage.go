@@ -65,7 +65,7 @@ func (x *exchange) stepHead(steps *rules.Steps, h *half, seen *Half, response *r
 	})
 	seen.Steps = append(seen.Steps, out.Steps...)
 	if err != nil {
-		return x.stepFailed(err, nil, "", nil)
+		return x.stepFailed(err, nil, "")
 	}
 	if out.Reject != nil {
 		return &rejection{out.Reject}
@@ -118,7 +118,7 @@ func (x *exchange) stepMessage(phase rules.Phase, fromCaller bool, m *frame) ([]
 		seen.Steps = append(seen.Steps, out.Steps...)
 	}
 	if err != nil {
-		if err := x.stepFailed(err, b.input.Err, b.reason, nil); err != nil {
+		if err := x.stepFailed(err, b.input.Err, b.reason); err != nil {
 			return nil, err
 		}
 		x.observe(fromCaller, index, m, nil, out.Steps)
@@ -151,7 +151,7 @@ func (x *exchange) encodeAll(b *body, m *frame, values []codec.Value, fromCaller
 			if fromCaller {
 				name = "request"
 			}
-			if err := x.encodeFailed(name, err, nil); err != nil {
+			if err := x.encodeFailed(name, err); err != nil {
 				return nil, err
 			}
 			return []*frame{m}, nil

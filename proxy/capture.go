@@ -17,16 +17,9 @@ type capture struct {
 	size int64
 }
 
-// newCapture keeps what observers may see of a body; nil if there are none.
-func (p *Proxy) newCapture() *capture {
-	if !p.watched || p.Capture == 0 {
-		return nil
-	}
-	return newCapture(int(p.Capture))
-}
-
-// lentCapture is newCapture in memory that is used again, so that what it has
-// seen is the observers' for as long as they are told.
+// lentCapture keeps what observers may see of a body, in memory that is used
+// again: it is theirs for as long as they are told. It returns nil if nobody
+// looks.
 func (p *Proxy) lentCapture(c *capture) *capture {
 	if !p.watched || p.Capture == 0 {
 		return nil

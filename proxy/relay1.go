@@ -137,7 +137,8 @@ func (r *relay1) await() (more bool, err error) {
 			}
 			r.c.tcp.SetReadDeadline(time.Time{})
 		case errors.Is(err, io.EOF):
-			return false, r.callerEnded()
+			r.callerEnded()
+			return false, nil
 		case isReset(err):
 			r.mirrorReset()
 			return false, &Error{Origin: OriginCaller, Reason: "reset", Err: err}
@@ -224,9 +225,9 @@ func (r *relay1) shutCaller() error {
 
 // callerEnded passes the caller's end on and waits for the upstream's, with
 // what it may have to say before.
-func (r *relay1) callerEnded() error {
+func (r *relay1) callerEnded() {
 	if r.up == nil {
-		return nil
+		return
 	}
 	r.shutUpstream()
 	_ = r.up.SetReadDeadline(time.Now().Add(splice.DefaultHalfClose))
@@ -234,17 +235,17 @@ func (r *relay1) callerEnded() error {
 		if said := r.reply.Buffered(); len(said) > 0 {
 			if _, err := r.out.Write(said); err != nil {
 				r.mirrorReset()
-				return nil //nolint:nilerr // nobody is left to be told
+				return // nobody is left to be told
 			}
 			r.reply.Discard(len(said))
 		}
 		switch _, err := r.reply.Fill(); {
 		case err == nil:
 		case errors.Is(err, io.EOF):
-			return nil
+			return
 		default:
 			intercept.Reset(r.c.tcp)
-			return nil
+			return
 		}
 	}
 }

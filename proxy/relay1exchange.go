@@ -125,7 +125,7 @@ func (x *exchange1) readHead() (n int, err error) {
 			switch {
 			case c.ctx.Err() != nil:
 			case errors.Is(err, io.EOF):
-				_ = x.r.callerEnded()
+				x.r.callerEnded()
 			case errors.Is(err, os.ErrDeadlineExceeded):
 				if time.Now().Before(until) {
 					continue // woken for what the upstream did; await looks at that

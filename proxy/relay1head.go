@@ -128,17 +128,16 @@ func (c *changes1) name(name string, in, out rules.Fields, lines []int, end int)
 		}
 		return nil
 	}
-	last := -1
 	for i := range in {
 		if !strings.EqualFold(in[i].Name, name) {
 			continue
 		}
-		last = lines[i]
+		line := lines[i]
 		switch to := find(); {
 		case to == nil:
-			c.edits = append(c.edits, http1.LineEdit{Index: last, Remove: true})
+			c.edits = append(c.edits, http1.LineEdit{Index: line, Remove: true})
 		case to.Value != in[i].Value:
-			c.edits = append(c.edits, http1.LineEdit{Index: last, Value: to.Value})
+			c.edits = append(c.edits, http1.LineEdit{Index: line, Value: to.Value})
 		}
 	}
 	for to := find(); to != nil; to = find() {

@@ -36,10 +36,7 @@ func (x *exchange1) passResponse() error {
 	if x.response.body.isEdited {
 		return nil
 	}
-	if err := x.passDownload(); err != nil {
-		return err
-	}
-	return nil
+	return x.passDownload()
 }
 
 // sendResponse writes the head with what changed in it, and what is there of

@@ -20,7 +20,7 @@ func (x *netLane) respond() error {
 		return x.pass() // tunnel.go: CONNECT and Upgrade
 	}
 	if x.record.Answered == answeredFallback {
-		x.answered = x.fallenBack()
+		x.answered = x.fallenBack() //nolint:bodyclose // its body is x.response.body
 	}
 	x.judgeBody()
 	body, size := x.response.body.outgoing()

@@ -139,7 +139,7 @@ func (c *call2) callFallback(refused error) error {
 		}
 		data, err := c.method.Output.Encode(nil, a.Body)
 		if err != nil {
-			return c.encodeFailed("upstream.breaker.fallback", err, nil)
+			return c.encodeFailed("upstream.breaker.fallback", err)
 		}
 		c.response.in, c.response.out = head, head
 		// A fallback is the one message of the response, in a stream too.

@@ -40,14 +40,14 @@ func (x *exchange) transform(steps *rules.Steps, h *half, seen *Half, response *
 	})
 	seen.Steps = out.Steps
 	if err != nil {
-		return x.stepFailed(err, h.body.input.Err, h.body.reason, nil)
+		return x.stepFailed(err, h.body.input.Err, h.body.reason)
 	}
 	if out.Reject != nil {
 		return &rejection{out.Reject}
 	}
 	if out.Edited {
 		if err := h.body.edit(out.Messages[0]); err != nil {
-			return x.encodeFailed(halfName(response), err, nil)
+			return x.encodeFailed(halfName(response), err)
 		}
 	}
 	h.out = out.Head
@@ -66,9 +66,8 @@ func halfName(response *rules.Head) string {
 }
 
 // stepFailed turns the error of a run into what happens next. If the step
-// failed because the message could not be had, reason says why. pass undoes
-// what later steps must not see; it may be nil.
-func (x *exchange) stepFailed(err, bodyErr error, reason rules.Reason, pass func()) error {
+// failed because the message could not be had, reason says why.
+func (x *exchange) stepFailed(err, bodyErr error, reason rules.Reason) error {
 	var failed *rules.StepError
 	if !errors.As(err, &failed) {
 		return err
@@ -78,15 +77,12 @@ func (x *exchange) stepFailed(err, bodyErr error, reason rules.Reason, pass func
 		named.Reason = reason
 		failed = &named
 	}
-	if pass == nil {
-		pass = func() {}
-	}
-	return x.onError(failed, pass)
+	return x.onError(failed, func() {})
 }
 
 // encodeFailed is what happens when a result has no form in its format.
-func (x *exchange) encodeFailed(step string, err error, pass func()) error {
-	return x.stepFailed(&rules.StepError{Route: x.route, Step: step, Reason: rules.ReasonEncode, Err: err}, nil, "", pass)
+func (x *exchange) encodeFailed(step string, err error) error {
+	return x.stepFailed(&rules.StepError{Route: x.route, Step: step, Reason: rules.ReasonEncode, Err: err}, nil, "")
 }
 
 // withoutDigests drops or weakens the fields that vouch for the very bytes of a
