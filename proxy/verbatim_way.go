@@ -62,6 +62,7 @@ type way struct {
 	passed, atLast int64 // bytes passed, and at the last deadline
 	cut            bool  // a write failed: dst may hold part of a frame
 	goAwayErr      error // guarded by v.say
+	shuts          atomic.Bool // dst is being told of src's end
 	over           atomic.Bool
 	srcReset       atomic.Bool // noticed by the watch
 }
@@ -315,7 +316,7 @@ func (w *way) fill() error {
 				w.v.c.quietAt.Store(w.now.UnixNano())
 			}
 			return nil
-		case errors.Is(err, io.EOF) && w.srcReset.Load():
+		case errors.Is(err, io.EOF) && (w.srcReset.Load() || w.wasReset()):
 			w.v.ended(w.from)
 			return &Error{Origin: w.from, Reason: intercept.WasReset}
 		case errors.Is(err, io.EOF):
@@ -335,6 +336,12 @@ func (w *way) fill() error {
 		w.v.ended(w.from)
 		return &Error{Origin: w.from, Reason: intercept.Classify(err), Err: err}
 	}
+}
+
+// wasReset reports whether src's end is a reset that the other way's write has
+// been told of. Once src has been told of an end itself, that cannot be seen.
+func (w *way) wasReset() bool {
+	return !w.back.shuts.Load() && sock.Broken(w.src) && !w.back.shuts.Load()
 }
 
 // goesOn reports whether err is only a deadline that bytes have come before, and
@@ -375,6 +382,7 @@ func (w *way) shut() error {
 		}
 		w.in.Discard(len(rest))
 	}
+	w.shuts.Store(true)
 	if err := w.dst.CloseWrite(); err != nil {
 		return w.brokenWrite(err)
 	}
