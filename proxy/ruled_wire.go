@@ -108,7 +108,7 @@ func (x *ruledStream) pump(body io.Reader) {
 	defer buffers.Put(buf)
 	for {
 		n, err := readOn(body, *buf)
-		last := err == io.EOF
+		last := errors.Is(err, io.EOF)
 		var trailers *http2.Head
 		if last {
 			trailers = x.caller.Trailers()
@@ -214,7 +214,7 @@ func (x *ruledStream) download(body io.Reader, trailers func() *http2.Head) erro
 	}
 	for {
 		n, err := readOn(body, *buf)
-		last := err == io.EOF
+		last := errors.Is(err, io.EOF)
 		if err != nil && !last {
 			return x.upstreamFailed(err)
 		}
