@@ -59,9 +59,9 @@ type way struct {
 	bytes   []byte
 	media   [2]mediaFormat
 
-	passed, atLast int64 // bytes passed, and at the last deadline
-	cut            bool  // a write failed: dst may hold part of a frame
-	goAwayErr      error // guarded by v.say
+	passed, atLast int64       // bytes passed, and at the last deadline
+	cut            bool        // a write failed: dst may hold part of a frame
+	goAwayErr      error       // guarded by v.say
 	shuts          atomic.Bool // dst is being told of src's end
 	over           atomic.Bool
 	srcReset       atomic.Bool // noticed by the watch
