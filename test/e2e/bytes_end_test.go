@@ -190,7 +190,7 @@ type between struct {
 }
 
 // newBetween runs a proxy with one rule file, or none, until the test ends.
-func newBetween(t *testing.T, address, rule string) *between {
+func newBetween(t *testing.T, address, rule string, options ...func(*proxy.Listener)) *between {
 	t.Helper()
 	b := &between{t: t, address: address, front: testbed.ListenTCP(t, address)}
 	live := new(rules.Live)
@@ -203,11 +203,11 @@ func newBetween(t *testing.T, address, rule string) *between {
 		t.Fatalf("rules: %+v", problems)
 	}
 	live.Swap(set)
-	p, err := proxy.New(proxy.Config{
-		Listeners: []proxy.Listener{{Name: "test", Net: b.front, Direction: rules.Outbound, Destination: b.destination}},
-		Rules:     live,
-		Observer:  b,
-	})
+	listener := proxy.Listener{Name: "test", Net: b.front, Direction: rules.Outbound, Destination: b.destination}
+	for _, option := range options {
+		option(&listener)
+	}
+	p, err := proxy.New(proxy.Config{Listeners: []proxy.Listener{listener}, Rules: live, Observer: b})
 	if err != nil {
 		t.Fatal(err)
 	}

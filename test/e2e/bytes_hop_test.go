@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+
+	"github.com/sluice-proxy/sluice/test/testbed"
 )
 
 // frameLimit is what every receiver takes in one frame (RFC 9113, section 4.2).
@@ -233,4 +235,17 @@ func (h *hop) awaitStreams(n int) (uint32, error) {
 		h.changed.Wait()
 	}
 	return h.heard.order[n-1], nil
+}
+
+// awaitReset waits until the connection was reset.
+func (h *hop) awaitReset() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for h.err == nil {
+		h.changed.Wait()
+	}
+	if !testbed.IsReset(h.err) {
+		return fmt.Errorf("%s does not see the reset but %w", h.name, h.err)
+	}
+	return nil
 }

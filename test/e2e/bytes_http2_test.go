@@ -124,8 +124,8 @@ func (s *stage) play(step step) error {
 		case f.kind == "headers" || f.kind == "data" || f.kind == "rst":
 			touched[id] = true
 		}
-		if from == s.upstream {
-			f.stream = s.ids[id]
+		if at := s.ids[id]; from == s.upstream && at != 0 {
+			f.stream = at
 		}
 		if err := from.say(f, id); err != nil {
 			return err
@@ -148,8 +148,11 @@ func (s *stage) play(step step) error {
 		}
 	}
 	switch step.verb {
-	case verbEnd, verbCut, verbClose, verbReset:
+	case verbEnd, verbCut, verbClose:
 		_ = from.conn.CloseWrite()
+	case verbReset:
+		_ = testbed.Reset(from.conn)
+		return to.awaitReset()
 	}
 	return nil
 }
