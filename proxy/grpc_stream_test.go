@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -65,6 +66,9 @@ func TestHeadersReachTheCallerBeforeAMessage(t *testing.T) {
 func TestDeadlinesReachTheUpstream(t *testing.T) {
 	for way, files := range everyWay {
 		t.Run(way, func(t *testing.T) {
+			if way == "no route" && os.Getenv("SLUICE_TEST_LANE") == string(proxy.LaneExchange) {
+				t.Skip("net/http does not tell the code of the upstream's reset, which may be the first to come")
+			}
 			left := make(chan time.Duration, 1)
 			ends := make(chan error, 1)
 			s := startItems(t, false, func(_ string, stream grpc.ServerStream) error {

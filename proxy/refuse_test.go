@@ -175,8 +175,8 @@ func TestUpstreamThatIsTheListenerIsRefused(t *testing.T) {
 			loops++
 		}
 	}
-	if loops == 0 || len(s.events) > 6 {
-		t.Errorf("%d loops among %d events, want it found at the first turn", loops, len(s.events))
+	if loops == 0 || len(s.events) > 20 { // a connection may be accepted before its dial has returned
+		t.Errorf("%d loops among %d events, want it found at one of the first turns", loops, len(s.events))
 	}
 }
 
