@@ -20,7 +20,7 @@ import (
 )
 
 // patience is how long a conversation may take.
-const patience = 5 * time.Second
+const patience = 20 * time.Second
 
 // end is one end of a connection through Sluice, with all that it sent and
 // received.
