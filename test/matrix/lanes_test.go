@@ -1,6 +1,7 @@
 package matrix
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -81,6 +82,9 @@ func (s *sidecar) Observe(e proxy.Event) {
 	defer s.mu.Unlock()
 	switch e := e.(type) {
 	case *proxy.Record:
+		for _, p := range []*proxy.Payload{&e.Request.Body, &e.Request.Sent, &e.Response.Body, &e.Response.Sent} {
+			p.Bytes = bytes.Clone(p.Bytes) // they are lent
+		}
 		s.records[e.Call.Head.Fields.Get(caseField)] = e
 		s.told.Broadcast()
 	case *proxy.Message:
