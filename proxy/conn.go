@@ -41,6 +41,8 @@ type conn struct {
 
 	callerEnded atomic.Bool // an HTTP/1 caller has ended its side
 
+	askedAt time.Time // when a verbatim connection was first asked to go away; guarded by p.mu
+
 	making chan struct{} // holds one while a client connection is made
 
 	mu      sync.Mutex // guards what follows
@@ -165,6 +167,23 @@ func (c *conn) abort(cause error) {
 	if pipe := c.race.pipe(); pipe != nil {
 		pipe.Close()
 	}
+}
+
+// mayHangUp reports whether an idle connection can be closed while draining. A
+// caller of HTTP/2 has to know before, or its next streams are lost: it is asked
+// to go away, and has that long to hear it. A ruled connection ends by itself
+// once its caller has heard.
+func (c *conn) mayHangUp(patience time.Duration) bool {
+	switch c.relayed().(type) {
+	case *ruled:
+		return false
+	case *verbatim:
+		if c.askedAt.IsZero() {
+			c.askedAt = time.Now()
+		}
+		return time.Since(c.askedAt) > patience
+	}
+	return true
 }
 
 // hangUp closes the caller's connection, which is idle, without a reset.

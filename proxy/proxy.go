@@ -247,7 +247,7 @@ func (p *Proxy) emptyOut() {
 		var old []*conn
 		for c := range p.conns {
 			switch {
-			case c.idleFor() > p.IdleDrain:
+			case c.idleFor() > p.IdleDrain && c.mayHangUp(p.IdleDrain):
 				c.hangUp()
 			case time.Since(c.Opened) > p.IdleDrain:
 				old = append(old, c)
