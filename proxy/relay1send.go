@@ -6,9 +6,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/sluice-proxy/sluice/proxy/internal/http1"
+	"github.com/sluice-proxy/sluice/proxy/internal/sock"
 	"github.com/sluice-proxy/sluice/proxy/internal/splice"
 )
 
@@ -269,6 +271,9 @@ func (x *exchange1) fillReply() error {
 		}
 		_, err := r.reply.Fill()
 		r.waits.Store(waitsForNobody)
+		if errors.Is(err, io.EOF) && x.pumped && !r.callerShut.Load() && sock.Broken(r.up) && !r.callerShut.Load() {
+			return syscall.ECONNRESET // which the pump's write has been told
+		}
 		if err == nil || r.c.ctx.Err() != nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}

@@ -34,9 +34,6 @@ func TestResetAmidTrafficIsNoCleanEnd(t *testing.T) {
 				continue
 			}
 			t.Run(set.name+" "+name, func(t *testing.T) {
-				if name == "to the end" || name == "chunks" {
-					t.Skip("the relay of HTTP/1 takes such a reset for an end")
-				}
 				testbed.Leaks(t)
 				b := newBetween(t, "127.0.0.1:0", set.text, narrow)
 				for i := range attempts {
