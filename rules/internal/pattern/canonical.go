@@ -28,7 +28,8 @@ func respell(path string, i int) (canonical string, broken bool) {
 	var b strings.Builder
 	b.Grow(len(path) + 8)
 	b.WriteString(path[:i])
-	for ; i < len(path); i++ {
+	near := 0 // characters that would make an escape of a broken one before them
+	for ; i < len(path); i, near = i+1, max(near-1, 0) {
 		c := path[i]
 		switch {
 		case c >= 0x80:
@@ -37,7 +38,7 @@ func respell(path string, i int) (canonical string, broken bool) {
 			b.WriteByte(c)
 		case i+2 < len(path) && isHex(path[i+1]) && isHex(path[i+2]):
 			c = unhex(path[i+1])<<4 | unhex(path[i+2])
-			if isUnreserved(c) {
+			if isUnreserved(c) && near == 0 {
 				b.WriteByte(c)
 			} else {
 				writeEscaped(&b, c)
@@ -45,7 +46,7 @@ func respell(path string, i int) (canonical string, broken bool) {
 			i += 2
 		default:
 			b.WriteByte(c)
-			broken = true
+			broken, near = true, 3 // this one and the two behind it
 		}
 	}
 	return b.String(), broken

@@ -152,6 +152,7 @@ func TestCanonical(t *testing.T) {
 		{"/a%00.png", "/a%00.png", true, "/a"},
 		{"/a%zz", "/a%zz", true, "/a%25zz"},
 		{"/a%2", "/a%2", true, "/a%252"},
+		{"/a%7%30", "/a%7%30", true, "/ap"},
 		{"/a...b/..c", "/a...b/..c", false, "/a...b/..c"},
 	} {
 		canonical, ambiguous := Canonical(c.path)
