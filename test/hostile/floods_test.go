@@ -34,26 +34,26 @@ var floods = []struct {
 	{"resets provoked by windows of zero", nil, func(a *attacker, i uint32) {
 		a.headers(1+2*i, false, "/x/reset")
 		a.frame(func(f *http2.Framer) error { return f.WriteWindowUpdate(1+2*i, 0) })
-	}, 5000},
+	}, flood / 5},
 	{"resets provoked by windows too large", nil, func(a *attacker, i uint32) {
 		a.headers(1+2*i, false, "/x/reset")
 		a.frame(func(f *http2.Framer) error { return f.WriteWindowUpdate(1+2*i, 1<<31-1) })
 		a.frame(func(f *http2.Framer) error { return f.WriteWindowUpdate(1+2*i, 1<<31-1) })
-	}, 5000},
+	}, flood / 5},
 	{"resets provoked by data after the end", nil, func(a *attacker, i uint32) {
 		a.headers(1+2*i, true, "/x/reset")
 		a.frame(func(f *http2.Framer) error { return f.WriteData(1+2*i, true, []byte("x")) })
-	}, 5000},
+	}, flood / 5},
 	{"resets provoked by a length that is not kept", nil, func(a *attacker, i uint32) {
 		a.headers(1+2*i, false, "/x/reset", hpack.HeaderField{Name: "content-length", Value: "1"})
 		a.frame(func(f *http2.Framer) error { return f.WriteData(1+2*i, true, []byte("too long")) })
-	}, 5000},
+	}, flood / 5},
 	{"resets provoked by a stream that depends on itself", nil, func(a *attacker, i uint32) {
 		a.headers(1+2*i, false, "/x/reset")
 		a.frame(func(f *http2.Framer) error {
 			return f.WritePriority(1+2*i, http2.PriorityParam{StreamDep: 1 + 2*i})
 		})
-	}, 5000},
+	}, flood / 5},
 	{"settings", nil, func(a *attacker, i uint32) {
 		a.frame(func(f *http2.Framer) error {
 			return f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1000 + i})
