@@ -57,7 +57,7 @@ func (p *demoPlay) followTap(ctx context.Context, since time.Time, lines chan<- 
 		if err != nil {
 			return err
 		}
-		query.Add("where", `.type == "exchange"`)
+		query.Add("where", `.type == "exchange" and .route != "rates"`) // of the breaker's scene, which may just be ending
 		style := tap.Style{Colour: p.Colour, Zone: time.Local}
 		return runTap(ctx, c, query, func(line []byte) error {
 			select {
