@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/sluice-proxy/sluice/proxy/internal/http2"
@@ -84,6 +85,9 @@ func (r *ruled) failure(err error) error {
 func (r *ruled) callerEnded(err error) {
 	r.over.Store(true)
 	r.ending.Store(true)
+	if errors.Is(err, io.EOF) && !r.left.Load() && sock.Broken(r.c.tcp) {
+		err = syscall.ECONNRESET // told to a write, which leaves an end for the reader
+	}
 	reset := isReset(err)
 	if reset {
 		r.c.cancel(&Error{Origin: OriginCaller, Reason: "reset", Err: err})
@@ -279,6 +283,9 @@ func (up *ruledUpstream) ended(err error) {
 		discard(up.tcp, discardAtMost)
 	} else if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF // of each stream that is open
+		if !r.ending.Load() && sock.Broken(up.tcp) {
+			err = syscall.ECONNRESET // as with the caller
+		}
 	}
 	r.mu.Lock()
 	last := !r.ended && r.up == nil
