@@ -1,6 +1,7 @@
-// Package http2 is the HTTP/2 wire format over byte slices (RFC 9113): frames,
-// heads and the bounds of both. It holds no connection and starts no
-// goroutine.
+// Package http2 is HTTP/2 as a relay needs it (RFC 9113): the wire format over
+// byte slices, with the bounds of frames and heads, and on top of it [Hop], one
+// end of a connection, with its streams and windows. It opens no connection;
+// what it runs beside its callers, they spawn.
 package http2
 
 import "encoding/binary"
