@@ -208,7 +208,7 @@ func discard(c *net.TCPConn, atMost int) {
 // sent before whatever happened here, so that may arrive first.
 func (v *verbatim) resetBoth() {
 	wait := time.Millisecond
-	for spent := time.Duration(0); spent < time.Second && v.c.ctx.Err() == nil && unacknowledged(v.c.tcp)+unacknowledged(v.up) > 0; {
+	for spent := time.Duration(0); spent < time.Second && v.c.ctx.Err() == nil && sock.Unsent(v.c.tcp)+sock.Unsent(v.up) > 0; {
 		time.Sleep(wait)
 		spent += wait
 		wait = min(2*wait, 20*time.Millisecond)

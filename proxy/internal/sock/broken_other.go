@@ -7,3 +7,6 @@ import "net"
 // Broken reports whether c, whose own side is open, has ended by a reset. It
 // cannot be told here.
 func Broken(*net.TCPConn) bool { return false }
+
+// Unsent cannot be told here.
+func Unsent(*net.TCPConn) int { return 0 }

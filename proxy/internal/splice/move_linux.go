@@ -172,39 +172,6 @@ func socketError(fd int) error {
 	return err
 }
 
-// isBroken reports whether c, whose own side is open, has ended by a reset: after
-// an end alone it would be half open.
-func isBroken(c *net.TCPConn) bool {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return false
-	}
-	const closed = 7 // TCP_CLOSE
-	broken := false
-	_ = raw.Control(func(fd uintptr) {
-		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-		broken = err == nil && info.State == closed
-	})
-	return broken
-}
-
-// unsent returns how many bytes c's peer has not acknowledged yet.
-func unsent(c *net.TCPConn) int {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return 0
-	}
-	n := 0
-	_ = raw.Control(func(fd uintptr) {
-		// What a connection that was reset held is gone, but still counted.
-		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-		if err == nil && info.State != unix.BPF_TCP_CLOSE {
-			n, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
-		}
-	})
-	return n
-}
-
 func ignoreEINTR(f func() (int, error)) (int, error) {
 	for {
 		n, err := f()

@@ -36,9 +36,3 @@ func watch(c *net.TCPConn) error {
 	}
 	return err
 }
-
-// unsent is not known here: a reset comes at once.
-func unsent(*net.TCPConn) int { return 0 }
-
-// isBroken cannot tell here: an end is taken for one.
-func isBroken(*net.TCPConn) bool { return false }

@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/sluice-proxy/sluice/proxy/internal/sock"
 )
 
 // DefaultHalfClose is Options.HalfClose's default: what HAProxy users give a
@@ -123,7 +125,7 @@ func (p *Pipe) Close() {
 func (d *direction) run() {
 	p := d.pipe
 	err := d.pass()
-	if err == nil && !p.shuts.Load() && isBroken(d.src) {
+	if err == nil && !p.shuts.Load() && sock.Broken(d.src) {
 		err = syscall.ECONNRESET // told to whoever wrote, and to the reader as an end
 	}
 	if err != nil {
@@ -231,7 +233,7 @@ func (p *Pipe) end(err error) {
 		// A reset discards what the kernel has yet to deliver, and that was sent
 		// before whatever happened here.
 		wait := time.Millisecond
-		for spent := time.Duration(0); spent < resetDrain && !p.closed.Load() && unsent(p.a)+unsent(p.b) > 0; {
+		for spent := time.Duration(0); spent < resetDrain && !p.closed.Load() && sock.Unsent(p.a)+sock.Unsent(p.b) > 0; {
 			time.Sleep(wait)
 			spent += wait
 			wait = min(2*wait, 20*time.Millisecond)
