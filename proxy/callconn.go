@@ -5,6 +5,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -132,12 +133,12 @@ func (x *netLane) callOptions() []grpc.CallOption {
 
 // callWatch is what grpc-go shows of the upstream's half to a stats handler
 // only. encoding may be read once headed is closed, which follows the head at
-// once; trailers once the call has ended.
+// once.
 type callWatch struct {
 	headed   chan struct{}
-	once     sync.Once // guards headed: a call that nobody has processed is sent again
-	encoding string    // of its messages
-	trailers bool      // it ended the call itself
+	once     sync.Once   // guards headed: a call that nobody has processed is sent again
+	encoding string      // of its messages
+	trailers atomic.Bool // it ended the call itself; they may come just as we end it
 }
 
 type watchKey struct{}
@@ -157,7 +158,7 @@ func (watcher) HandleRPC(ctx context.Context, s stats.RPCStats) {
 			close(w.headed)
 		})
 	case *stats.InTrailer:
-		w.trailers = true
+		w.trailers.Store(true)
 	}
 }
 

@@ -48,7 +48,7 @@ func (x *netLane) endedWell(ctx context.Context, err error) (*status.Status, err
 		s = status.New(codes.OK, "")
 	}
 	switch cause := context.Cause(ctx); {
-	case x.watch.trailers:
+	case x.watch.trailers.Load():
 		x.outcome.GRPCStatus = rules.CodeOf(int(s.Code()))
 		return s, nil
 	case x.ctx.Err() != nil, cause == context.DeadlineExceeded, x.outOfTime(): //nolint:errorlint // the cause itself

@@ -23,7 +23,8 @@ type exchange struct {
 	ctx    context.Context //nolint:containedctx // the exchange is what lives as long as it
 	cancel context.CancelCauseFunc
 
-	record    *Record // what observers will see; complete when finish hands it over
+	record    Record        // what observers will see; complete when finish hands it over
+	asked     rules.Request // record.Call
 	set       *rules.Generation
 	malformed error        // why the head is refused before it is matched; nil if it is not
 	route     *rules.Route // nil: untouched
@@ -78,13 +79,6 @@ type arrival struct {
 	head     *rules.Head
 	ctx      context.Context //nolint:containedctx // the parameter of open that it is
 	shared   bool            // the exchange ends with ctx alone, and cannot be cancelled on its own
-	room     *account        // for what observers will see; nil: open makes it
-}
-
-// account is what observers see of an exchange and keep, in one piece.
-type account struct {
-	record Record
-	call   rules.Request
 }
 
 // open opens the exchange: its id, its instant, and the rule set that all of it
@@ -98,25 +92,20 @@ func (x *exchange) open(c *conn, w wire, a arrival) {
 	if !a.shared {
 		x.ctx, x.cancel = context.WithCancelCause(a.ctx)
 	}
-	if a.room == nil {
-		a.room = new(account)
-	}
 	x.kind = callKindOf(a.head, a.protocol)
-	call := &a.room.call
-	*call = c.call(a.head, x.kind)
-	call.ID = c.p.ids.next()
+	x.asked = c.call(a.head, x.kind)
+	x.asked.ID = c.p.ids.next()
 	if x.kind == callGRPC {
 		a.protocol = GRPC
 	}
 	x.request.in, x.request.out = a.head, a.head
-	x.record = &a.room.record
-	*x.record = Record{
-		ID:         call.ID,
+	x.record = Record{
+		ID:         x.asked.ID,
 		Conn:       &c.Conn,
 		Protocol:   a.protocol,
 		Lane:       a.lane,
 		Started:    time.Now(),
 		Generation: x.set.Number,
-		Call:       call,
+		Call:       &x.asked,
 	}
 }

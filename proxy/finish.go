@@ -60,7 +60,7 @@ func (x *exchange) finish(err error) {
 	}
 	x.complete()
 	x.cancel(errFinished)
-	x.p.Observer.Observe(x.record)
+	x.p.Observer.Observe(&x.record)
 	x.wire.finished(err, abort)
 }
 
@@ -102,9 +102,8 @@ func asError(err error) *Error {
 
 // complete fills in what only the end knows.
 func (x *exchange) complete() {
-	r := x.record
+	r := &x.record
 	r.Duration = time.Since(r.Started)
-	r.Call = x.record.Call
 	r.Request.In, r.Request.Out = x.request.in, x.request.out
 	r.Response.In, r.Response.Out = x.response.in, x.response.out
 	if r.Protocol == GRPC {

@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"bytes"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sluice-proxy/sluice/codec"
@@ -10,9 +12,11 @@ import (
 
 // Observer is told what happens: the tap, the metrics and the log are
 // Observers. Observe is called on the data path by many goroutines at once; it
-// must not block and must not change what the event points to, but may keep
-// it: an event and all it points to never change after the call, but for the
-// Bytes of a Record's Payloads. Those are lent: who keeps them keeps a copy.
+// must not block and must not change what the event points to.
+//
+// A [*Record] is lent for the call, with its heads, fields and bytes: they are
+// used again. Strings are not, and may be kept. Who keeps more keeps a
+// [Record.Clone]. All other events never change, and may be kept.
 type Observer interface{ Observe(Event) }
 
 // Event is one of [*ConnOpened], [*ConnClosed], [*Record], [*Message],
@@ -94,6 +98,20 @@ type Record struct {
 	Error      *Error     // nil if nothing failed
 }
 
+// Clone returns a copy that may be kept.
+func (r *Record) Clone() *Record {
+	c := *r
+	call := *r.Call
+	c.Call = &call
+	c.Request, c.Response = r.Request.clone(), r.Response.clone()
+	if c.Call.Head == r.Request.In {
+		c.Call.Head = c.Request.In
+	} else {
+		c.Call.Head = cloneHead(c.Call.Head)
+	}
+	return &c
+}
+
 // Half is the request or the response of an exchange.
 type Half struct {
 	In, Out      *rules.Head // as received and as sent on; the same pointer if unchanged; nil if there was none
@@ -103,6 +121,28 @@ type Half struct {
 	Trailers     rules.Fields
 	Steps        []rules.StepReport // what each step did; of a stream's head or only message
 	MessageCount int                // of a stream whose messages were looked at, else 0
+}
+
+func (h *Half) clone() Half {
+	c := *h
+	c.In = cloneHead(h.In)
+	if h.Out == h.In {
+		c.Out = c.In
+	} else {
+		c.Out = cloneHead(h.Out)
+	}
+	c.Body.Bytes, c.Sent.Bytes = bytes.Clone(h.Body.Bytes), bytes.Clone(h.Sent.Bytes)
+	c.Trailers = slices.Clone(h.Trailers)
+	return c
+}
+
+func cloneHead(h *rules.Head) *rules.Head {
+	if h == nil {
+		return nil
+	}
+	c := *h
+	c.Fields = slices.Clone(h.Fields)
+	return &c
 }
 
 // Payload is the beginning of a body or message as it passed.

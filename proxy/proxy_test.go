@@ -1,7 +1,6 @@
 package proxy_test
 
 import (
-	"bytes"
 	"context"
 	"net"
 	"net/http"
@@ -33,9 +32,7 @@ type sidecar struct {
 
 func (s *sidecar) Observe(e proxy.Event) {
 	if r, ok := e.(*proxy.Record); ok {
-		for _, p := range []*proxy.Payload{&r.Request.Body, &r.Request.Sent, &r.Response.Body, &r.Response.Sent} {
-			p.Bytes = bytes.Clone(p.Bytes) // they are lent
-		}
+		e = r.Clone()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -18,7 +18,7 @@ import (
 type exchange1 struct {
 	exchange
 	r     *relay1
-	heads *heads1 // kept by observers
+	heads heads1
 
 	head1     http1.Request // as parsed; of the caller's buffer until hold
 	size      int           // of the head in that buffer, empty lines before it included; 0 once it has been taken out
@@ -55,7 +55,8 @@ func (x *exchange1) reset() {
 	x.reply1.Reset()
 	x.exchange = exchange{}
 	x.upload, x.download = body1{}, body1{}
-	x.r, x.heads, x.size, x.replySize, x.scratch, x.held, x.heldReply = nil, nil, 0, 0, scratch, held, heldReply
+	x.heads.reset()
+	x.r, x.size, x.replySize, x.scratch, x.held, x.heldReply = nil, 0, 0, scratch, held, heldReply
 	x.pumpStop.Store(false)
 	x.pumped, x.pumpErr, x.continued, x.tunnels, x.ends = false, nil, false, false, false
 }
@@ -148,12 +149,11 @@ func (x *exchange1) readHead() (n int, err error) {
 // begin opens the exchange of the head in the first n bytes of the caller's
 // buffer, or of one that was refused.
 func (x *exchange1) begin(n int, refused *http1.Error) {
-	x.heads = new(heads1)
 	head := &x.heads.request
 	if refused == nil {
 		head = x.heads.setRequest(&x.head1)
 	}
-	x.open(x.r.c, x, arrival{lane: LaneRelay, protocol: HTTP1, head: head, ctx: x.r.c.ctx, shared: true, room: &x.heads.account})
+	x.open(x.r.c, x, arrival{lane: LaneRelay, protocol: HTTP1, head: head, ctx: x.r.c.ctx, shared: true})
 	x.size = n
 	if x.touchable() {
 		sock.Tell() // a rule may compute for long

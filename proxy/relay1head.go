@@ -10,12 +10,16 @@ import (
 )
 
 // heads1 are the heads of an exchange as rules see them, in wire order and
-// spelling, and what observers see of it: one piece of memory for most.
+// spelling. They are used again.
 type heads1 struct {
-	account
 	request, response rules.Head
 	room              [20]rules.Field // for the fields of both
 	used              int
+}
+
+func (h *heads1) reset() {
+	clear(h.room[:h.used])
+	h.request, h.response, h.used = rules.Head{}, rules.Head{}, 0
 }
 
 func (h *heads1) setRequest(q *http1.Request) *rules.Head {

@@ -34,8 +34,6 @@ type ruled struct {
 	left      atomic.Bool    // our side towards the caller has ended
 	ending    atomic.Bool    // both sides have deadlines of their ends
 
-	kept slab2 // of what the caller sends; of the goroutine that reads it
-
 	mu    sync.Mutex // guards what follows
 	up    *ruledUpstream
 	all   []*ruledUpstream // that are connected, or will be
@@ -214,7 +212,6 @@ type ruledUpstream struct {
 	callerPings pings2   // of the goroutine that reads the caller
 	pings       pings2   // of the goroutine that reads the upstream, as what follows
 	refused     []uint32 // the caller's streams that a GOAWAY refused
-	kept        slab2    // of what the upstream sends
 
 	mu      sync.Mutex // guards what follows
 	tcp     *net.TCPConn

@@ -36,7 +36,7 @@ func (x *inline2) requestData(data []byte, end bool) {
 	if x.r.c.p.watched {
 		x.mu.Lock()
 		if x.told != nil {
-			x.r.kept.capture(&x.told.record.Request.Body, data, int(x.r.c.p.Capture))
+			x.told.capture(OriginCaller, data, x.r.c.p.Capture)
 		}
 		x.mu.Unlock()
 	}
@@ -79,7 +79,7 @@ func (x *inline2) data(up *ruledUpstream, data []byte, end bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.told != nil {
-		up.kept.capture(&x.told.record.Response.Body, data, int(x.r.c.p.Capture))
+		x.told.capture(OriginUpstream, data, x.r.c.p.Capture)
 	}
 	if end {
 		x.over(up.hop.Now(), nil)
@@ -164,9 +164,9 @@ func (x *inline2) over(now time.Time, err *Error) {
 	}
 	c := x.r.c
 	if c.p.watched {
-		ended := relayed{told: x.told, err: err}
-		c.p.Observer.Observe(ended.finish(now))
+		c.p.Observer.Observe(x.told.finish(now, err))
 	}
+	x.told.forget()
 	x.told = nil
 	c.quietAt.Store(now.UnixNano())
 	c.exchanges.Add(-1)
@@ -180,29 +180,6 @@ func (x *inline2) upstreamID(*ruledUpstream) uint32 { return x.upstream.ID() }
 
 // callerID is the number of the caller's stream.
 func (x *inline2) callerID() uint32 { return x.caller.ID() }
-
-// slab2 keeps the beginnings of bodies for the observers, with few allocations.
-// It is for one goroutine.
-type slab2 struct{ b []byte }
-
-// capture adds a part of a body to what is kept of it.
-func (s *slab2) capture(p *Payload, part []byte, most int) {
-	p.Size += int64(len(part))
-	part = part[:min(len(part), max(0, most-len(p.Bytes)))]
-	if len(part) == 0 {
-		return
-	}
-	if p.Bytes != nil || len(part) > bytesSmall {
-		p.Bytes = append(p.Bytes, part...)
-		return
-	}
-	if cap(s.b)-len(s.b) < len(part) {
-		s.b = make([]byte, 0, max(len(part), min(2*cap(s.b), bytesSlab)))
-	}
-	from := len(s.b)
-	s.b = append(s.b, part...)
-	p.Bytes = s.b[from:len(s.b):len(s.b)]
-}
 
 // What a head is of.
 type headOf2 uint8

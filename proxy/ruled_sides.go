@@ -72,13 +72,14 @@ func (h ruledCaller) Request(s *http2.Stream, head *http2.Head, end, tooLarge bo
 func (r *ruled) unmatched(seen *seenHead) *told {
 	c := r.c
 	set := c.p.Rules.Load()
-	t := new(told)
+	t := allTold.Get().(*told)
 	call, record := &t.call, &t.record
 	call.Direction, call.Head, call.Peer, call.Destination = c.Direction, seen.head, c.Peer, c.Destination
 	call.Service, call.Method = seen.service, seen.method
 	record.Started = r.caller.Now()
 	m, err := set.Match(c.ctx, call, record.Started)
 	if m.Route != nil || err != nil {
+		t.forget()
 		return nil // the exchange will meet the same
 	}
 	call.ID = c.p.ids.next()

@@ -15,8 +15,6 @@ import (
 const (
 	headsSlab  = 8
 	fieldsSlab = 32
-	bytesSlab  = 4 << 10
-	bytesSmall = 1 << 10 // beyond it content has memory of its own
 )
 
 // seenHead is a header block and what it says.
@@ -169,26 +167,6 @@ func statusOf(s string) int {
 		n = 10*n + int(s[i]-'0')
 	}
 	return n
-}
-
-// capture adds a part of a body to what is kept of it.
-func (w *way) capture(p *Payload, part []byte) {
-	p.Size += int64(len(part))
-	room := int(w.v.c.p.Capture) - len(p.Bytes)
-	if room <= 0 {
-		return
-	}
-	part = part[:min(room, len(part))]
-	if p.Bytes != nil || len(part) > bytesSmall {
-		p.Bytes = append(p.Bytes, part...)
-		return
-	}
-	if cap(w.bytes)-len(w.bytes) < len(part) {
-		w.bytes = make([]byte, 0, max(len(part), min(2*cap(w.bytes), bytesSlab)))
-	}
-	from := len(w.bytes)
-	w.bytes = append(w.bytes, part...)
-	p.Bytes = w.bytes[from:len(w.bytes):len(w.bytes)]
 }
 
 // mediaFormat is a content type that was looked up.

@@ -3,12 +3,10 @@ package proxy
 import (
 	"cmp"
 	"errors"
-	"strconv"
 	"time"
 
 	"github.com/sluice-proxy/sluice/proxy/internal/http2"
 	"github.com/sluice-proxy/sluice/proxy/internal/intercept"
-	"github.com/sluice-proxy/sluice/rules"
 )
 
 // relayed is a stream of a verbatim connection while it is open: from its first
@@ -28,12 +26,6 @@ const (
 	callerEnded ended = 1 << iota
 	upstreamEnded
 )
-
-// told is a record and what it points to, in one piece.
-type told struct {
-	record Record
-	call   rules.Request
-}
 
 // maxRelayed bounds the open streams of a connection, whatever the peers allow
 // each other.
@@ -92,7 +84,7 @@ func (w *way) open(seen *seenHead) error {
 // describe begins the record of an exchange.
 func (w *way) describe(seen *seenHead) *told {
 	c := w.v.c
-	t := new(told)
+	t := allTold.Get().(*told)
 	call, record := &t.call, &t.record // field by field: a literal of this size is made on the stack and copied
 	call.ID, call.Direction, call.Head = c.p.ids.next(), c.Direction, seen.head
 	call.Peer, call.Destination = c.Peer, c.Destination
@@ -161,11 +153,7 @@ func (w *way) addContent(part []byte, ends bool) {
 		return
 	}
 	if s.told != nil && len(part) > 0 {
-		half := &s.told.record.Request
-		if w.from == OriginUpstream {
-			half = &s.told.record.Response
-		}
-		w.capture(&half.Body, part)
+		s.told.capture(w.from, part, v.c.p.Capture)
 	}
 	if ends {
 		w.end(s)
@@ -234,7 +222,8 @@ func (w *way) tell() {
 	v := w.v
 	for _, s := range w.done {
 		if s.told != nil {
-			v.c.p.Observer.Observe(s.finish(w.now))
+			v.c.p.Observer.Observe(s.told.finish(w.now, s.err))
+			s.told.forget()
 		}
 	}
 	v.c.exchanges.Add(-int64(len(w.done)))
@@ -249,41 +238,6 @@ func (w *way) tell() {
 	if v.c.p.draining.Load() {
 		v.goAway() // a connection that began since has had its exchange
 	}
-}
-
-// finish completes the record.
-func (s *relayed) finish(now time.Time) *Record {
-	r := &s.told.record
-	r.Duration = now.Sub(r.Started)
-	r.Error = s.err
-	for _, h := range []*Half{&r.Request, &r.Response} {
-		if h.Body.Size == 0 {
-			h.Body = Payload{}
-		}
-	}
-	if r.Protocol == GRPC {
-		r.GRPCStatus = grpcStatusOf(&r.Response)
-	}
-	return r
-}
-
-// grpcStatusOf is what a gRPC call ended with, "" if nobody said.
-func grpcStatusOf(h *Half) rules.Code {
-	v := h.Trailers.Get("grpc-status")
-	if v == "" && h.In != nil {
-		v = h.In.Fields.Get("grpc-status") // trailers only
-	}
-	switch v {
-	case "":
-		return ""
-	case "0":
-		return rules.CodeOf(0)
-	}
-	n, err := strconv.Atoi(v)
-	if err != nil {
-		return "UNKNOWN"
-	}
-	return rules.CodeOf(n)
 }
 
 // cutStreams ends the streams that are still open when the connection ends.

@@ -56,7 +56,6 @@ type way struct {
 	slabbed int        // heads that came from slabs, up to headsSlab
 	slab    []rules.Head
 	fields  rules.Fields
-	bytes   []byte
 	media   [2]mediaFormat
 
 	passed, atLast int64       // bytes passed, and at the last deadline

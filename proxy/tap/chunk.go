@@ -32,7 +32,8 @@ func (c *chunk) put(p *packer) {
 	entry := c.mem[len(c.mem)-entrySize*c.count:]
 	binary.NativeEndian.PutUint32(entry, uint32(c.used))
 	binary.NativeEndian.PutUint32(entry[4:], uint32(len(c.refs)))
-	c.used += copy(c.mem[c.used:], p.buf)
+	p.copyTo(c.mem[c.used:])
+	c.used += p.size()
 	if len(p.refs) > 0 {
 		c.refs = append(c.refs, p.refs...)
 		c.weight += p.weight

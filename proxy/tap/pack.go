@@ -21,9 +21,34 @@ import (
 type packer struct {
 	words  *lexicon
 	buf    []byte
+	lent   []lent // of bodies that are not copied into buf first
+	far    int    // bytes of lent
 	refs   []any
 	weight int64
 	light  bool // leave the bodies of steps out
+}
+
+// lent is bytes of the event that stand before at of buf.
+type lent struct {
+	at    int
+	bytes []byte
+}
+
+// lendFrom is how long bytes have to be to be lent.
+const lendFrom = 512
+
+// size is of the event as packed so far.
+func (p *packer) size() int { return len(p.buf) + p.far }
+
+// copyTo writes the event into b, which has room.
+func (p *packer) copyTo(b []byte) {
+	from, n := 0, 0
+	for _, l := range p.lent {
+		n += copy(b[n:], p.buf[from:l.at])
+		n += copy(b[n:], l.bytes)
+		from = l.at
+	}
+	copy(b[n:], p.buf[from:])
 }
 
 // The kinds of packed events.
@@ -39,7 +64,8 @@ const (
 func (p *packer) reset() {
 	const most = 256 << 10
 	clear(p.refs)
-	p.buf, p.refs, p.weight, p.light = p.buf[:0], p.refs[:0], 0, false
+	clear(p.lent)
+	p.buf, p.lent, p.far, p.refs, p.weight, p.light = p.buf[:0], p.lent[:0], 0, p.refs[:0], 0, false
 	if cap(p.buf) > most {
 		p.buf = nil
 	}
@@ -278,7 +304,14 @@ func (p *packer) payload(l *proxy.Payload) {
 	b := append(p.buf, kind)
 	b = binary.AppendVarint(b, l.Size)
 	b = p.words.put(b, l.Encoding)
-	p.buf = putBytes(b, l.Bytes)
+	b = binary.AppendUvarint(b, uint64(len(l.Bytes)))
+	if len(l.Bytes) >= lendFrom {
+		p.lent = append(p.lent, lent{len(b), l.Bytes})
+		p.far += len(l.Bytes)
+	} else {
+		b = append(b, l.Bytes...)
+	}
+	p.buf = b
 }
 
 // How a step's body is packed.

@@ -60,7 +60,7 @@ func BenchmarkObserveOff(b *testing.B) {
 func BenchmarkUnpack(b *testing.B) {
 	p := packer{words: newLexicon()}
 	p.event(usual())
-	e := packed{data: string(p.buf)}
+	e := packed{data: string(p.bytes())}
 	b.ReportAllocs()
 	for b.Loop() {
 		e.event()

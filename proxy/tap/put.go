@@ -72,8 +72,3 @@ func putString(b []byte, s string) []byte {
 	}
 	return append(b, s...)
 }
-
-func putBytes(b, s []byte) []byte {
-	b = binary.AppendUvarint(b, uint64(len(s)))
-	return append(b, s...)
-}

@@ -42,7 +42,7 @@ func (r *ring) add(p *packer) {
 	for len(r.chunks) > 0 && r.chunks[0].end() <= r.oldest {
 		r.forget()
 	}
-	c := r.place(len(p.buf), p.weight)
+	c := r.place(p.size(), p.weight)
 	r.next++
 	if c != nil {
 		c.put(p)

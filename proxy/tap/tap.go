@@ -142,7 +142,7 @@ func (t *Tap) Observe(e proxy.Event) {
 	}
 	p := t.packers.Get().(*packer)
 	p.event(e)
-	if p.weight > 0 && p.weight+int64(len(p.buf)) > t.ring.most/8 {
+	if p.weight > 0 && p.weight+int64(p.size()) > t.ring.most/8 {
 		p.reset()
 		p.light = true
 		p.event(e)

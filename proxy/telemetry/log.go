@@ -96,7 +96,7 @@ func failed(e *proxy.Record) bool {
 // conn logs what no exchange tells of: raw and TLS connections, and those that
 // ended before they were either.
 func (l *Log) conn(e *proxy.ConnClosed) {
-	if e.Lane == proxy.LaneExchange || l.exchanges == ExchangesOff || l.exchanges == ExchangesErrors && e.Error == nil {
+	if e.Lane == proxy.LaneExchange || e.Lane == proxy.LaneRelay || l.exchanges == ExchangesOff || l.exchanges == ExchangesErrors && e.Error == nil {
 		return
 	}
 	level := slog.LevelInfo

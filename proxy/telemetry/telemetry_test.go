@@ -282,3 +282,22 @@ func TestAStalledLogBlocksNobodyAndCountsWhatItLost(t *testing.T) {
 		t.Errorf("a line after Close is not counted: %d", got)
 	}
 }
+
+// Of connections that carried exchanges, these tell what the log says.
+func TestTheLogLeavesConnectionsOfExchangesOut(t *testing.T) {
+	var got bytes.Buffer
+	l, err := NewLog(logger(&got), ExchangesAll)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, lane := range []proxy.Lane{proxy.LaneRelay, proxy.LaneExchange} {
+		l.Observe(&proxy.ConnClosed{Conn: proxy.Conn{ID: "c1"}, Protocol: proxy.HTTP1, Lane: lane})
+	}
+	if got.Len() > 0 {
+		t.Errorf("got %s", got.String())
+	}
+	l.Observe(&proxy.ConnClosed{Conn: proxy.Conn{ID: "c1"}, Protocol: proxy.Raw, Lane: proxy.LaneSplice})
+	if got.Len() == 0 {
+		t.Error("nothing else tells of a raw connection")
+	}
+}

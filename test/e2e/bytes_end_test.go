@@ -233,7 +233,7 @@ func (b *between) destination(*net.TCPConn) (netip.AddrPort, error) {
 func (b *between) Observe(event proxy.Event) {
 	if r, ok := event.(*proxy.Record); ok {
 		b.mu.Lock()
-		b.records = append(b.records, r)
+		b.records = append(b.records, r.Clone())
 		b.mu.Unlock()
 	}
 }

@@ -101,7 +101,7 @@ func start(t *testing.T, w way, upstream string, options ...func(*proxy.Config))
 func (s *site) Observe(event proxy.Event) {
 	if r, ok := event.(*proxy.Record); ok {
 		s.mu.Lock()
-		s.records = append(s.records, r)
+		s.records = append(s.records, r.Clone())
 		s.mu.Unlock()
 	}
 }

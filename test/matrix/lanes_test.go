@@ -1,7 +1,6 @@
 package matrix
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -82,10 +81,7 @@ func (s *sidecar) Observe(e proxy.Event) {
 	defer s.mu.Unlock()
 	switch e := e.(type) {
 	case *proxy.Record:
-		for _, p := range []*proxy.Payload{&e.Request.Body, &e.Request.Sent, &e.Response.Body, &e.Response.Sent} {
-			p.Bytes = bytes.Clone(p.Bytes) // they are lent
-		}
-		s.records[e.Call.Head.Fields.Get(caseField)] = e
+		s.records[e.Call.Head.Fields.Get(caseField)] = e.Clone()
 		s.told.Broadcast()
 	case *proxy.Message:
 		s.messages[e.Exchange] = append(s.messages[e.Exchange], e)
