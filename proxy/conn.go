@@ -188,6 +188,10 @@ func (c *conn) mayHangUp(patience time.Duration) bool {
 
 // hangUp closes the caller's connection, which is idle, without a reset.
 func (c *conn) hangUp() {
+	if r, ok := c.relayed().(*relay1); ok {
+		r.hangUp()
+		return
+	}
 	c.cancel(errEnded)
 	c.tcp.Close()
 }

@@ -34,6 +34,7 @@ type relay1 struct {
 	callerShut atomic.Bool // the caller has ended its side, and up has been told
 	upShut     atomic.Bool // the upstream has ended its side, and the caller has been told
 
+	hangsUp       atomic.Bool   // it idles, and the proxy is draining
 	waits         atomic.Int32  // whom the goroutine waits for: waitsFor...
 	callerEnd     atomic.Bool   // noticed while the upstream was waited for
 	upEnd         atomic.Int32  // noticed while the caller was waited for: endNone, endFIN, endRST
@@ -79,6 +80,13 @@ func (p *Proxy) relayHTTP1(c *conn) {
 
 // goAway implements [relayConn]: HTTP/1 says so with each answer.
 func (r *relay1) goAway() {}
+
+// hangUp asks the goroutine to end the connection unless a request has begun:
+// only it can see that none has come meanwhile.
+func (r *relay1) hangUp() {
+	r.hangsUp.Store(true)
+	r.c.tcp.SetReadDeadline(past)
+}
 
 // breakOff wakes the goroutine because the connection is over: the proxy closed
 // it or the caller reset it.
@@ -136,6 +144,11 @@ func (r *relay1) await() (more bool, err error) {
 				return false, &Error{Origin: OriginSluice, Reason: "half_closed", Err: splice.ErrHalfClosed}
 			}
 			r.c.tcp.SetReadDeadline(time.Time{})
+			if r.hangsUp.Load() {
+				if n, _ := r.in.TryFill(); n == 0 {
+					return false, nil
+				}
+			}
 		case errors.Is(err, io.EOF):
 			r.callerEnded()
 			return false, nil
