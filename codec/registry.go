@@ -44,7 +44,7 @@ func (r *Registry) Default() Codec { return r.byName["json"] }
 // ByContentType returns the codec of a Content-Type field's value.
 func (r *Registry) ByContentType(value string) (Codec, bool) {
 	media := value
-	if strings.Trim(value, plainType) != "" {
+	if !isPlain(value) {
 		var err error
 		if media, _, err = mime.ParseMediaType(value); err != nil && media == "" {
 			return nil, false
@@ -60,6 +60,16 @@ func (r *Registry) ByContentType(value string) (Codec, bool) {
 	return nil, false
 }
 
-// plainType are the characters of most content types: where there are no
-// others, nothing is left to be parsed.
-const plainType = "abcdefghijklmnopqrstuvwxyz0123456789-+./"
+// isPlain reports whether a content type is nothing but a media type in lower
+// case, as most are: where there are no other characters, nothing is left to be
+// parsed.
+func isPlain(value string) bool {
+	for i := range len(value) {
+		switch c := value[i]; {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '+', c == '.', c == '/':
+		default:
+			return false
+		}
+	}
+	return true
+}
