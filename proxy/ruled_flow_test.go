@@ -212,13 +212,32 @@ func TestRuledSlowHeadIsBounded(t *testing.T) {
 	}
 }
 
-func TestRuledRapidResetEndsTheConnection(t *testing.T) {
+func TestRuledFloodsEndTheConnection(t *testing.T) {
+	for name, each := range map[string]func(*http2.Framer, uint32) error{
+		"rapid reset": func(f *http2.Framer, i uint32) error {
+			if err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: 2*i + 1, BlockFragment: h2Fields(getFields("/")...), EndHeaders: true, EndStream: true}); err != nil {
+				return err
+			}
+			return f.WriteRSTStream(2*i+1, http2.ErrCodeCancel)
+		},
+		"padding": func(f *http2.Framer, i uint32) error {
+			if i == 0 {
+				return f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: h2Fields(postFields("/")...), EndHeaders: true})
+			}
+			return f.WriteDataPadded(1, false, nil, make([]byte, 2))
+		},
+	} {
+		t.Run(name, func(t *testing.T) { flood(t, each) })
+	}
+}
+
+// flood has a caller write 100,000 times, and wants it sent away.
+func flood(t *testing.T, each func(*http2.Framer, uint32) error) {
 	talk := startTalk(t, []string{elsewhere})
 	flood := http2.NewFramer(talk.caller.conn, nil)
 	go func() {
 		for i := range uint32(100_000) {
-			if flood.WriteHeaders(http2.HeadersFrameParam{StreamID: 2*i + 1, BlockFragment: h2Fields(getFields("/")...), EndHeaders: true, EndStream: true}) != nil ||
-				flood.WriteRSTStream(2*i+1, http2.ErrCodeCancel) != nil {
+			if each(flood, i) != nil {
 				return
 			}
 		}

@@ -39,6 +39,7 @@ func TestFloodsEndTheConnection(t *testing.T) {
 		"settings":    repeated(1000, func(int) []byte { return wire.AppendSettings(nil) }),
 		"pings":       repeated(5000, func(int) []byte { return wire.AppendPing(nil, false, make([]byte, 8)) }),
 		"empty data":  append(bytes.Clone(open), repeated(5000, func(int) []byte { return wire.AppendData(nil, 1, false, nil) })...),
+		"padding":     append(bytes.Clone(open), repeated(100_000, func(int) []byte { return frame(wire.FrameData, wire.FlagPadded, 1, []byte{2, 0, 0}) })...),
 		"priorities":  repeated(9000, func(int) []byte { return frame(wire.FramePriority, 0, 1, make([]byte, 5)) }),
 		"windows":     repeated(50_000, func(int) []byte { return wire.AppendWindowUpdate(nil, 0, 1) }),
 		"unknown":     repeated(9000, func(int) []byte { return frame(0xfa, 0, 0, nil) }),

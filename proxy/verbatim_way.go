@@ -164,7 +164,7 @@ func (w *way) data(f *http2.Frame, whole bool) error {
 	if err := http2.CheckPadding(f.Header, f.Payload); err != nil {
 		return err
 	}
-	if err := w.guard.Frame(f.Header, w.now); err != nil {
+	if err := w.guard.Frame(f, w.now); err != nil {
 		return err
 	}
 	part, content := f.Payload, int(f.Length)
@@ -194,7 +194,7 @@ func (w *way) frame(f *http2.Frame) error {
 	if err := connLevel(w.checker.CheckPayload(f)); err != nil {
 		return err
 	}
-	if err := w.guard.Frame(f.Header, w.now); err != nil {
+	if err := w.guard.Frame(f, w.now); err != nil {
 		return err
 	}
 	switch f.Type {

@@ -77,24 +77,22 @@ func (g *Guard) init(peer *Guard, now time.Time) {
 	g.resets.at = now
 }
 
-// Frame counts one frame that the side sent. now may be as old as the read that
-// brought it. An error, of type *[Error], ends the connection: the side floods.
-func (g *Guard) Frame(h Header, now time.Time) error {
-	switch h.Type {
+// Frame counts one frame that the side sent, that [Checker.Check] has let
+// through; of a DATA frame the first byte is enough. now may be as old as the
+// read that brought it. An error, of type *[Error], ends the connection: the
+// side floods.
+func (g *Guard) Frame(f *Frame, now time.Time) error {
+	switch f.Type {
 	case FrameData:
-		if h.Length > 0 {
-			g.work++
-			return nil
+		if f.Length == 0 || f.Flags.Has(FlagPadded) && f.Length == 1+uint32(f.Payload[0]) {
+			return g.count(kindEmpty, now) // an end too: what it ends had a head, which is work
 		}
-		if h.Flags.Has(FlagEndStream) {
-			return nil
-		}
-		return g.count(kindEmpty, now)
+		g.work++
 	case FrameHeaders, FrameContinuation, FramePushPromise:
-		if h.Length == 0 {
+		if len(f.Fragment()) == 0 {
 			return g.count(kindEmpty, now)
 		}
-		if h.Flags.Has(FlagEndHeaders) {
+		if f.Flags.Has(FlagEndHeaders) {
 			g.work++
 		}
 	case FramePing:

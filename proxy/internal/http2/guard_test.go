@@ -8,6 +8,7 @@ import (
 
 func TestFloodsAreRecognised(t *testing.T) {
 	data := Header{Length: 1, Type: FrameData, Stream: 1}
+	padded := Header{Length: 256, Type: FrameData, Flags: FlagPadded, Stream: 1}
 	for name, c := range map[string]struct {
 		h        Header
 		rate     int // a second, for ten seconds
@@ -18,7 +19,11 @@ func TestFloodsAreRecognised(t *testing.T) {
 		"settings":                  {Header{Type: FrameSettings}, 100, true},
 		"few settings":              {Header{Length: 6, Type: FrameSettings}, 10, false},
 		"empty data":                {Header{Type: FrameData, Stream: 1}, 1000, true},
-		"ends of streams":           {Header{Type: FrameData, Flags: FlagEndStream, Stream: 1}, 100_000, false},
+		"padding only":              {padded, 1000, true},
+		"padding and content":       {Header{Length: 257, Type: FrameData, Flags: FlagPadded, Stream: 1}, 100_000, false},
+		"the length of no padding":  {Header{Length: 1, Type: FrameData, Flags: FlagPadded, Stream: 1}, 1000, true},
+		"ends of one stream":        {Header{Type: FrameData, Flags: FlagEndStream, Stream: 1}, 1000, true},
+		"blocks that are padding":   {Header{Length: 256, Type: FrameHeaders, Flags: FlagPadded | FlagEndHeaders, Stream: 1}, 1000, true},
 		"priorities":                {Header{Length: 5, Type: FramePriority, Stream: 1}, 1000, true},
 		"priorities of a browser":   {Header{Length: 5, Type: FramePriority, Stream: 1}, 100, false},
 		"windows":                   {Header{Length: 4, Type: FrameWindowUpdate}, 10_000, true},
@@ -35,7 +40,7 @@ func TestFloodsAreRecognised(t *testing.T) {
 			var err error
 			for range 10 * c.rate {
 				now = now.Add(time.Second / time.Duration(c.rate))
-				if err = g.Frame(c.h, now); err != nil {
+				if err = g.Frame(frameOf(c.h), now); err != nil {
 					break
 				}
 			}
@@ -50,6 +55,31 @@ func TestFloodsAreRecognised(t *testing.T) {
 	}
 }
 
+// frameOf is a frame with 255 bytes of padding at most.
+func frameOf(h Header) *Frame {
+	f := &Frame{Header: h, Payload: make([]byte, h.Length)}
+	if h.Flags.Has(FlagPadded) {
+		f.Payload[0] = byte(min(h.Length-1, 255))
+	}
+	return f
+}
+
+// A peer may end each of its streams with a frame that holds nothing else.
+func TestEndsOfStreamsAreNoFlood(t *testing.T) {
+	now := time.Unix(0, 0)
+	g, _ := NewGuards(now)
+	for id := uint32(1); id < 200_000; id += 2 {
+		for _, h := range []Header{
+			{Length: 1, Type: FrameHeaders, Flags: FlagEndHeaders, Stream: id},
+			{Type: FrameData, Flags: FlagEndStream, Stream: id},
+		} {
+			if err := g.Frame(frameOf(h), now); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // A gRPC peer pings once a round trip to estimate the bandwidth, and updates
 // two windows for each message, as fast as messages come.
 func TestBusyPeersAreNoFlood(t *testing.T) {
@@ -57,7 +87,7 @@ func TestBusyPeersAreNoFlood(t *testing.T) {
 	client, server := NewGuards(now)
 	send := func(g *Guard, h Header) {
 		t.Helper()
-		if err := g.Frame(h, now); err != nil {
+		if err := g.Frame(frameOf(h), now); err != nil {
 			t.Fatal(err)
 		}
 	}

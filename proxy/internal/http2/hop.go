@@ -221,7 +221,7 @@ func (h *Hop) frame(f *Frame) error {
 	if err := h.check.Check(f); err != nil {
 		return err
 	}
-	if err := h.guard.Frame(f.Header, h.now); err != nil {
+	if err := h.guard.Frame(f, h.now); err != nil {
 		return err
 	}
 	if !h.settled && (f.Type != FrameSettings || f.Flags.Has(FlagAck)) {
