@@ -34,6 +34,8 @@ type ruled struct {
 	left      atomic.Bool    // our side towards the caller has ended
 	ending    atomic.Bool    // both sides have deadlines of their ends
 
+	begun bool // the caller has said its first settings; of the goroutine that reads it
+
 	mu    sync.Mutex // guards what follows
 	up    *ruledUpstream
 	all   []*ruledUpstream // that are connected, or will be
@@ -165,11 +167,28 @@ func (r *ruled) upstream() *ruledUpstream {
 	if r.up == nil {
 		up := &ruledUpstream{r: r, tried: make(chan struct{})}
 		up.hop = r.link.Upstream(ruledUpstreamSide{up})
+		if r.ended { // an exchange that has yet to hear of it
+			up.parting = true
+			up.hop.Shut()
+		}
 		r.up = up
 		r.all = append(r.all, up)
 		r.c.p.wait.Go(up.carry)
 	}
 	return r.up
+}
+
+// attach takes the connection that was dialled at accept, before a stream needs
+// it: what the upstream's settings allow (extended CONNECT, RFC 8441) a caller
+// has to know before it begins one. A dial that was put off stays so.
+func (r *ruled) attach() {
+	race := &r.c.race
+	race.mu.Lock()
+	put := race.put
+	race.mu.Unlock()
+	if !put {
+		r.upstream()
+	}
 }
 
 // connected returns a connection to the upstream, once there is one.
@@ -213,9 +232,14 @@ type ruledUpstream struct {
 	pings       pings2   // of the goroutine that reads the upstream, as what follows
 	refused     []uint32 // the caller's streams that a GOAWAY refused
 
+	greeted bool            // its first settings are on their way; guarded by r.mu, as what follows
+	settled bool            // and later ones are sent as they come
+	late    []http2.Setting // those that have come in between
+
 	mu      sync.Mutex // guards what follows
 	tcp     *net.TCPConn
 	aborted bool
+	parting bool // the caller has ended
 }
 
 // carry is the life of the connection.
@@ -234,12 +258,17 @@ func (up *ruledUpstream) carry() {
 	}
 	up.mu.Lock()
 	up.tcp = tcp
-	if up.aborted {
+	switch {
+	case up.aborted:
 		intercept.Reset(tcp)
+	case up.parting:
+		tcp.SetReadDeadline(time.Now().Add(farewell))
 	}
 	up.mu.Unlock()
-	up.hop.Attach(newRuledOutput(tcp), r.forUpstream()...)
+	up.hop.Attach(newRuledOutput(tcp), up.firstSettings()...)
 	close(up.tried)
+	up.lateSettings()
+	r.link.Flush()
 	err = up.hop.Read(&ruledInput{Reader: sock.NewReader(tcp, &r.c.p.buffers, greeting), r: r, tcp: tcp, hop: up.hop})
 	r.forget(up, true)
 	up.ended(err)
@@ -264,7 +293,7 @@ func (up *ruledUpstream) callerEnded(reset bool) {
 	up.hop.Shut()
 	up.mu.Lock()
 	defer up.mu.Unlock()
-	up.aborted = true
+	up.parting = true
 	if up.tcp != nil {
 		up.tcp.SetReadDeadline(time.Now().Add(farewell))
 	}
@@ -285,7 +314,7 @@ func (up *ruledUpstream) ended(err error) {
 		}
 	}
 	r.mu.Lock()
-	last := !r.ended && r.up == nil
+	last := !r.ended && r.up == nil && !up.spared()
 	r.mu.Unlock()
 	if last {
 		// First: a caller that has been told how its streams ended may open another at
@@ -307,6 +336,14 @@ func (up *ruledUpstream) ended(err error) {
 	}
 	r.maybeLeave()
 	r.link.Flush()
+}
+
+// spared reports whether the end of the connection is no end of the caller's: it
+// was asked nothing, and a route may answer in its place, as where the dial
+// fails. What has to be asked then is asked on another one.
+func (up *ruledUpstream) spared() bool {
+	c := up.r.c
+	return up.hop.LastStream() == 0 && c.p.Rules.Load().CanAnswer(c.Direction, c.port())
 }
 
 // lost tells the streams that the connection is gone, or never was.

@@ -160,26 +160,64 @@ func (h ruledCaller) Settings(f *http2.Frame) {
 		said = append(said, s)
 	}
 	r.mu.Lock()
-	r.said = append(r.said[:len(r.said):len(r.said)], said...)
-	up := r.up
+	r.remember(said)
+	switch up := r.up; {
+	case up == nil || len(said) == 0:
+	case up.settled:
+		up.hop.Settings(said...) // with mu held: they keep their order
+	case up.greeted:
+		up.late = append(up.late, said...)
+	}
 	r.mu.Unlock()
-	if up != nil && up.hop.Attached() && len(said) > 0 {
-		up.hop.Settings(said...)
+	if !r.begun {
+		r.begun = true
+		r.attach() // now that it can be told what the caller's settings are
 	}
 }
 
-// forUpstream are the first settings that an upstream is told.
-func (r *ruled) forUpstream() []http2.Setting {
+// firstSettings are the first that the upstream is told.
+func (up *ruledUpstream) firstSettings() []http2.Setting {
 	settings := []http2.Setting{
 		{ID: http2.SettingEnablePush, Value: 0},
 		{ID: http2.SettingInitialWindowSize, Value: http2.DefaultWindow},
 	}
+	r := up.r
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	up.greeted = true
 	if !slices.ContainsFunc(r.said, func(s http2.Setting) bool { return s.ID == http2.SettingMaxHeaderListSize }) {
 		settings = append(settings, http2.Setting{ID: http2.SettingMaxHeaderListSize, Value: uint32(maxHead)})
 	}
 	return append(settings, r.said...)
+}
+
+// lateSettings tells the upstream, which is attached, what settings have come
+// since the first.
+func (up *ruledUpstream) lateSettings() {
+	r := up.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(up.late) > 0 {
+		up.hop.Settings(up.late...)
+	}
+	up.settled, up.late = true, nil
+}
+
+// maxSaid is how many settings of a caller are remembered for an upstream that
+// is yet to come.
+const maxSaid = 32
+
+// remember keeps the last value of each setting. mu is held.
+func (r *ruled) remember(said []http2.Setting) {
+	for _, s := range said {
+		i := slices.IndexFunc(r.said, func(each http2.Setting) bool { return each.ID == s.ID })
+		switch {
+		case i >= 0:
+			r.said[i] = s
+		case len(r.said) < maxSaid:
+			r.said = append(r.said, s)
+		}
+	}
 }
 
 // Settings implements [http2.Handler].

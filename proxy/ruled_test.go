@@ -160,6 +160,7 @@ func TestRuledOtherFramesPassWithTheirStreams(t *testing.T) {
 func TestRuledSettingsPass(t *testing.T) {
 	talk := startTalk(t, []string{elsewhere}, http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 7}, http2.Setting{ID: http2.SettingEnableConnectProtocol, Val: 1},
 		http2.Setting{ID: 0x99, Val: 5}, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 100})
+	within(t, "connection of the first caller", talk.ups)
 	talk.caller = talk.dial(http2.Setting{ID: 0x98, Val: 4}, http2.Setting{ID: http2.SettingMaxHeaderListSize, Val: 5000}, http2.Setting{ID: http2.SettingEnablePush, Val: 1})
 	talk.caller.head(1, true, getFields("/")...)
 	up := talk.upstream()
@@ -182,6 +183,45 @@ func TestRuledSettingsPass(t *testing.T) {
 	}
 }
 
+// What an upstream allows, extended CONNECT (RFC 8441) for one, its callers know
+// before they begin a stream.
+func TestRuledSettingsComeBeforeTheFirstStream(t *testing.T) {
+	talk := startTalk(t, []string{elsewhere}, http2.Setting{ID: http2.SettingEnableConnectProtocol, Val: 1})
+	for talk.caller.settings[http2.SettingEnableConnectProtocol] == 0 {
+		f, err := talk.caller.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := talk.caller.describe(f); text != "" {
+			t.Fatal(text)
+		}
+	}
+	up := talk.upstream()
+	up.head(2, true, ":status", "200") // some violation: the end is seen at once, too
+	talk.caller.expect("GOAWAY 0 NO_ERROR ", "EOF")
+}
+
+// An upstream that goes before it was asked anything is no reason to send a
+// caller away to whom a route may answer.
+func TestRuledUpstreamThatIsNotNeeded(t *testing.T) {
+	reject := "route: no\nmatch: {http: \"/no\"}\nrequest: [{reject: {status: 403}}]\n"
+	talk := startTalk(t, []string{reject})
+	talk.upstream().conn.CloseWrite()
+	if got := talk.upstream().next(); got != "EOF" { // Sluice has noticed
+		t.Fatal(got)
+	}
+	talk.caller.WritePing(false, [8]byte([]byte("alone...")))
+	talk.caller.expect("PING ack alone...")
+	talk.caller.head(1, true, getFields("/no")...)
+	if got := talk.caller.next(); !strings.HasPrefix(got, "HEADERS 1 :status=403") {
+		t.Fatal(got)
+	}
+	talk.caller.next() // its body
+	talk.caller.head(3, true, getFields("/")...)
+	talk.up = nil
+	talk.upstream().expect("HEADERS 1 end :method=GET :scheme=http :authority=a.test :path=/")
+}
+
 func TestRuledRejectReachesNoUpstream(t *testing.T) {
 	reject := "route: no\nmatch: {http: \"/no\"}\nrequest: [{reject: {status: 403}}]\n"
 	talk := startTalk(t, []string{reject})
@@ -194,9 +234,8 @@ func TestRuledRejectReachesNoUpstream(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	talk.caller.expect("RST_STREAM 1 NO_ERROR")
-	if len(talk.ups) > 0 {
-		t.Error("the upstream was talked to")
-	}
+	talk.caller.head(3, true, getFields("/")...)
+	talk.upstream().expect("HEADERS 1 end :method=GET :scheme=http :authority=a.test :path=/") // its first
 	r := talk.record("/no")
 	if r.Attempts != 0 || r.Answered != "reject" || r.Status != 403 {
 		t.Errorf("record: %+v", r)
@@ -269,10 +308,8 @@ func TestRuledViolationsEndTheConnection(t *testing.T) {
 func TestRuledPings(t *testing.T) {
 	talk := startTalk(t, []string{elsewhere})
 	ping := func(s string) { talk.caller.WritePing(false, [8]byte([]byte(s))) }
-	ping("alone...")
-	talk.caller.expect("PING ack alone...") // there is no upstream yet
-	talk.caller.head(1, true, getFields("/")...)
 	up := talk.upstream()
+	talk.caller.head(1, true, getFields("/")...)
 	up.expect("HEADERS 1 end :method=GET :scheme=http :authority=a.test :path=/")
 	up.head(1, false, ":status", "200")
 	talk.caller.expect("HEADERS 1 :status=200")
