@@ -26,6 +26,7 @@ type exchange struct {
 	record    Record        // what observers will see; complete when finish hands it over
 	asked     rules.Request // record.Call
 	set       *rules.Generation
+	found     *found2      // the match, where the lane had to know it first; nil: it is looked for
 	malformed error        // why the head is refused before it is matched; nil if it is not
 	route     *rules.Route // nil: untouched
 	params    map[string]string

@@ -12,7 +12,7 @@ func (x *exchange) match() error {
 	if x.malformed != nil {
 		return x.malformed
 	}
-	m, err := x.set.Match(x.ctx, x.record.Call, x.record.Started)
+	m, err := x.matched()
 	x.route, x.params = m.Route, m.Params
 	x.record.Passed = m.Passed
 	if x.route != nil {

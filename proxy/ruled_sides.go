@@ -54,8 +54,10 @@ func (h ruledCaller) Request(s *http2.Stream, head *http2.Head, end, tooLarge bo
 		malformed = &Error{Origin: OriginCaller, Reason: "line_too_long"}
 	}
 	seen := r.seen(head, request2)
+	var found *found2
 	if malformed == nil {
-		if t := r.unmatched(seen); t != nil {
+		var t *told
+		if t, found = r.unmatched(seen); t != nil {
 			x := &inline2{r: r, caller: s, told: t}
 			s.Owner = x
 			x.begin(head, end)
@@ -64,25 +66,25 @@ func (h ruledCaller) Request(s *http2.Stream, head *http2.Head, end, tooLarge bo
 	}
 	x := &ruledStream{r: r, caller: s}
 	s.Owner = x
-	x.begin(head, seen, end, malformed)
+	x.begin(head, seen, end, malformed, found)
 }
 
-// unmatched begins the record of a request that no route matches. It is nil if
-// one does, or if that cannot be told.
-func (r *ruled) unmatched(seen *seenHead) *told {
+// unmatched begins the record of a request that no route matches. If one does,
+// or that cannot be told, it returns what it found.
+func (r *ruled) unmatched(seen *seenHead) (*told, *found2) {
 	c := r.c
 	set := c.p.Rules.Load()
 	t := allTold.Get().(*told)
 	call, record := &t.call, &t.record
-	call.Direction, call.Head, call.Peer, call.Destination = c.Direction, seen.head, c.Peer, c.Destination
+	call.ID, call.Direction, call.Head, call.Peer, call.Destination = c.p.ids.next(), c.Direction, seen.head, c.Peer, c.Destination
 	call.Service, call.Method = seen.service, seen.method
 	record.Started = r.caller.Now()
 	m, err := set.Match(c.ctx, call, record.Started)
 	if m.Route != nil || err != nil {
+		found := &found2{m, err, set, call.ID, record.Started}
 		t.forget()
-		return nil // the exchange will meet the same
+		return nil, found
 	}
-	call.ID = c.p.ids.next()
 	record.ID, record.Conn, record.Call = call.ID, &c.Conn, call
 	record.Protocol, record.Lane = HTTP2, LaneRelay
 	record.Generation, record.Attempts, record.Passed = set.Number, 1, m.Passed
@@ -90,7 +92,7 @@ func (r *ruled) unmatched(seen *seenHead) *told {
 		record.Protocol = GRPC
 	}
 	seen.begin(&record.Request)
-	return t
+	return t, nil
 }
 
 // Response implements [http2.Handler]. It is told of requests that are not sent

@@ -6,10 +6,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	nethttp2 "golang.org/x/net/http2"
 
 	"github.com/sluice-proxy/sluice/proxy/internal/http2"
+	"github.com/sluice-proxy/sluice/rules"
 )
 
 // ruledStream is an exchange with a route on a ruled connection: a stream of the
@@ -38,11 +40,39 @@ type ruledStream struct {
 
 var _ wire = (*ruledStream)(nil)
 
-// begin opens the exchange of a request and lets it be carried. It is called by
-// the goroutine that reads the caller.
-func (x *ruledStream) begin(head *http2.Head, seen *seenHead, end bool, malformed error) {
+// found2 is what was found of a request before it was known whether its exchange
+// has a story of its own: the match, and what was matched.
+type found2 struct {
+	match   rules.Match
+	err     error
+	set     *rules.Generation
+	id      string
+	started time.Time
+}
+
+// adopt makes the exchange the one that the match was of.
+func (x *exchange) adopt(found *found2) {
+	x.found, x.set = found, found.set
+	x.asked.ID, x.record.ID = found.id, found.id
+	x.record.Generation, x.record.Started = found.set.Number, found.started
+}
+
+// matched is the match that was found, else it looks for it.
+func (x *exchange) matched() (rules.Match, error) {
+	if x.found != nil {
+		return x.found.match, x.found.err
+	}
+	return x.set.Match(x.ctx, x.record.Call, x.record.Started)
+}
+
+// begin opens the exchange of a request and lets it be carried. found is nil for
+// a malformed one. It is called by the goroutine that reads the caller.
+func (x *ruledStream) begin(head *http2.Head, seen *seenHead, end bool, malformed error, found *found2) {
 	x.open(x.r.c, x, arrival{lane: LaneRelay, protocol: HTTP2, head: seen.head, ctx: x.r.c.ctx})
 	x.malformed = malformed
+	if found != nil {
+		x.adopt(found)
+	}
 	x.fields = head.Fields
 	if !head.Kept {
 		x.fields = slices.Clone(head.Fields)

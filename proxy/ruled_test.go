@@ -183,6 +183,33 @@ func TestRuledSettingsPass(t *testing.T) {
 	}
 }
 
+// A where that reads the id decides once, about the id that is told.
+func TestRuledStreamsAreMatchedOnce(t *testing.T) {
+	rule := "route: even\nmatch: {http: \"/\", where: '$request.id != \"\" and ($request.id | explode | last) % 2 == 0'}\nresponse: [{head: '.headers[\"x-r\"] = \"1\"'}]\n"
+	talk := startTalk(t, []string{rule})
+	up := talk.upstream()
+	routes := map[string]int{}
+	for i := range uint32(40) {
+		id, path := 2*i+1, fmt.Sprintf("/%d", i)
+		talk.caller.head(id, true, getFields(path)...)
+		up.next()
+		up.head(id, true, ":status", "200")
+		talk.caller.next()
+		r := talk.record(path)
+		want := ""
+		if r.ID[len(r.ID)-1]%2 == 0 {
+			want = "even"
+		}
+		if r.Route != want || r.Call.ID != r.ID || r.Generation == 0 {
+			t.Errorf("%s: route %q, want %q: %+v", r.ID, r.Route, want, r)
+		}
+		routes[r.Route]++
+	}
+	if len(routes) != 2 {
+		t.Errorf("routes: %v", routes)
+	}
+}
+
 // What an upstream allows, extended CONNECT (RFC 8441) for one, its callers know
 // before they begin a stream.
 func TestRuledSettingsComeBeforeTheFirstStream(t *testing.T) {
