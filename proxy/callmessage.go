@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"slices"
 	"time"
 
 	"github.com/sluice-proxy/sluice/codec"
@@ -77,170 +76,20 @@ func (x *exchange) stepHead(steps *rules.Steps, h *half, seen *Half, response *r
 // stepMessage runs the steps over one message and returns what leaves in its
 // place: the message itself if nothing changed it.
 func (x *exchange) stepMessage(phase rules.Phase, fromCaller bool, m *frame) ([]*frame, error) {
-	h, seen, format := &x.response, &x.record.Response, x.outputCodec
-	if fromCaller {
-		h, seen, format = &x.request, &x.record.Request, x.inputCodec
-	}
-	index := h.messages
-	h.messages++
-	now := x.rulesNow()
-	steps := now.steps(fromCaller)
-	judged := !fromCaller && x.route.Breaker() != nil && x.route.Breaker().FailureReadsBody()
-	idle := steps == nil || phase == rules.StreamMessage && !steps.Needs().Body && !steps.Needs().Edits
-	if idle && !judged {
-		x.observe(fromCaller, index, m, nil, nil)
-		return []*frame{m}, nil
-	}
-	b := body{x: x}
-	b.decodeMessage(m.bytes(), format(), x.schemaErr, x.route.Limits())
-	if judged {
-		x.lastMessage = b.input.Value
-	}
-	if idle {
-		x.observe(fromCaller, index, m, nil, nil)
-		return []*frame{m}, nil
-	}
-	in := rules.In{
-		Phase:   phase,
-		Request: x.record.Call,
-		Params:  now.params,
-		Head:    h.out,
-		Body:    b.input,
-		Index:   index,
-		Now:     time.Now(),
-	}
-	if !fromCaller {
-		in.Response = h.in
-	}
-	out, err := steps.Run(x.ctx, in)
-	whole := phase != rules.StreamMessage
-	if whole {
-		seen.Steps = append(seen.Steps, out.Steps...)
-	}
-	if err != nil {
-		if err := x.stepFailed(err, b.input.Err, b.reason); err != nil {
-			return nil, err
-		}
-		x.observe(fromCaller, index, m, nil, out.Steps)
-		return []*frame{m}, nil
-	}
-	if out.Reject != nil {
-		x.observe(fromCaller, index, m, nil, out.Steps)
-		return nil, &rejection{out.Reject}
-	}
-	left := []*frame{m}
-	if out.Edited {
-		if left, err = x.encodeAll(&b, m, out.Messages, fromCaller); err != nil {
-			return nil, err
-		}
-	}
-	if whole {
-		h.out = out.Head
-	}
-	x.observe(fromCaller, index, m, left, out.Steps)
-	return left, nil
-}
-
-// encodeAll writes the results of a message's steps.
-func (x *exchange) encodeAll(b *body, m *frame, values []codec.Value, fromCaller bool) ([]*frame, error) {
-	left := make([]*frame, 0, len(values))
-	for _, v := range values {
-		encoded, err := b.codec.Encode(b.original, v)
-		if err != nil {
-			name := "response"
-			if fromCaller {
-				name = "request"
-			}
-			if err := x.encodeFailed(name, err); err != nil {
-				return nil, err
-			}
-			return []*frame{m}, nil
-		}
-		left = append(left, newFrame(encoded))
-	}
-	return left, nil
-}
-
-// decodeMessage reads one message for its steps.
-func (b *body) decodeMessage(data []byte, format codec.Codec, unknown error, limits rules.Limits) {
-	if format == nil {
-		b.fail(rules.ReasonNoSchema, unknown)
-		return
-	}
-	value, original, err := format.Decode(data, codec.Limits{Size: limits.Message})
-	if err != nil {
-		b.fail(reasonOf(err, rules.ReasonDecode), err)
-		return
-	}
-	b.input.Value, b.original, b.codec = value, original, format
-}
-
-// streamRules is what a stream's next message meets.
-type streamRules struct {
-	generation uint64
-	route      *rules.Route // nil: none any more
-	params     map[string]string
-}
-
-func (s *streamRules) steps(fromCaller bool) *rules.Steps {
-	switch {
-	case s.route == nil:
-		return nil
-	case fromCaller:
-		return s.route.Request()
-	}
-	return s.route.Response()
-}
-
-// rulesNow returns the rules in force for the next message. A stream sees new
-// rules at its next message: at a new generation its head is matched again.
-// Head steps do not run again, and the upstream stays. A head that cannot be
-// matched keeps the rules it had, and so does a call of one message each way.
-func (x *exchange) rulesNow() streamRules {
-	if x.method != nil && !x.method.ClientStreaming && !x.method.ServerStreaming {
-		return x.stream
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	set := x.p.Rules.Load()
-	if set.Number != x.stream.generation {
-		x.stream.generation = set.Number
-		if m, err := set.Match(x.ctx, x.record.Call, time.Now()); err == nil {
-			x.stream.route, x.stream.params = m.Route, m.Params
-		}
-	}
-	return x.stream
-}
-
-// observe tells of one message of a stream.
-func (x *exchange) observe(fromCaller bool, index int, m *frame, left []*frame, steps []rules.StepReport) {
 	format := x.outputCodec()
 	if fromCaller {
 		format = x.inputCodec()
 	}
-	capture := x.p.Capture
-	in := payloadOf(m.bytes(), capture, format)
-	edited := len(left) != 1 && left != nil || len(left) == 1 && left[0] != m
-	var out []Payload
-	if edited {
-		for _, f := range left {
-			out = append(out, payloadOf(f.bytes(), capture, format))
-		}
+	left, edited, err := x.stepStreamed(phase, fromCaller, streamed{data: m.bytes(), format: format, unknown: x.schemaErr})
+	if err != nil {
+		return nil, err
 	}
-	unary := x.method != nil && !(fromCaller && x.method.ClientStreaming || !fromCaller && x.method.ServerStreaming)
-	if unary {
-		half := &x.record.Response
-		if fromCaller {
-			half = &x.record.Request
-		}
-		half.Body, half.Edited = in, edited
-		if len(out) > 0 {
-			half.Sent = out[0]
-		}
-		return
+	if !edited {
+		return []*frame{m}, nil
 	}
-	x.p.Observer.Observe(&Message{
-		Exchange: x.record.ID, Route: x.record.Route, Call: x.record.Call, Upstream: !fromCaller, Index: index,
-		At: time.Now(), In: in, Out: out, Edited: edited, Steps: slices.Clone(steps),
-	})
+	frames := make([]*frame, len(left))
+	for i := range left {
+		frames[i] = newFrame(left[i])
+	}
+	return frames, nil
 }

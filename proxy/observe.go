@@ -14,9 +14,10 @@ import (
 // Observers. Observe is called on the data path by many goroutines at once; it
 // must not block and must not change what the event points to.
 //
-// A [*Record] is lent for the call, with its heads, fields and bytes: they are
-// used again. Strings are not, and may be kept. Who keeps more keeps a
-// [Record.Clone]. All other events never change, and may be kept.
+// A [*Record] or [*Message] is lent for the call, with its heads, fields and
+// bytes: they are used again. Strings are not, and may be kept. Who keeps more
+// keeps a [Record.Clone] or [Message.Clone]. All other events never change, and
+// may be kept.
 type Observer interface{ Observe(Event) }
 
 // Event is one of [*ConnOpened], [*ConnClosed], [*Record], [*Message],
@@ -168,6 +169,21 @@ type Message struct {
 	Out      []Payload // what left instead, if Edited
 	Edited   bool
 	Steps    []rules.StepReport
+}
+
+// Clone returns a copy that may be kept.
+func (m *Message) Clone() *Message {
+	c := *m
+	if m.Call != nil {
+		call := *m.Call
+		call.Head = cloneHead(call.Head)
+		c.Call = &call
+	}
+	c.In.Bytes, c.Out = bytes.Clone(m.In.Bytes), slices.Clone(m.Out)
+	for i := range c.Out {
+		c.Out[i].Bytes = bytes.Clone(c.Out[i].Bytes)
+	}
+	return &c
 }
 
 // BreakerChange tells that a circuit breaker changed its state.

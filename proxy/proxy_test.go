@@ -31,8 +31,11 @@ type sidecar struct {
 }
 
 func (s *sidecar) Observe(e proxy.Event) {
-	if r, ok := e.(*proxy.Record); ok {
-		e = r.Clone()
+	switch lent := e.(type) {
+	case *proxy.Record:
+		e = lent.Clone()
+	case *proxy.Message:
+		e = lent.Clone()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -84,7 +84,7 @@ func (s *sidecar) Observe(e proxy.Event) {
 		s.records[e.Call.Head.Fields.Get(caseField)] = e.Clone()
 		s.told.Broadcast()
 	case *proxy.Message:
-		s.messages[e.Exchange] = append(s.messages[e.Exchange], e)
+		s.messages[e.Exchange] = append(s.messages[e.Exchange], e.Clone())
 	}
 }
 

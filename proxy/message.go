@@ -1,0 +1,187 @@
+package proxy
+
+import (
+	"slices"
+	"time"
+
+	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/rules"
+)
+
+// streamed is one message of a stream, whatever the stream is made of.
+type streamed struct {
+	data    []byte
+	format  codec.Codec // nil: not known
+	unknown error       // then it fails the step that reads it; nil: the step is skipped
+}
+
+// stepStreamed runs the steps over one message of a stream. If edited, left is
+// what leaves in its place; else the message goes on as its bytes.
+func (x *exchange) stepStreamed(phase rules.Phase, fromCaller bool, m streamed) (left [][]byte, edited bool, err error) {
+	h, seen := &x.response, &x.record.Response
+	if fromCaller {
+		h, seen = &x.request, &x.record.Request
+	}
+	index := h.messages
+	h.messages++
+	now := x.rulesNow()
+	steps := now.steps(fromCaller)
+	judged := !fromCaller && x.route.Breaker() != nil && x.route.Breaker().FailureReadsBody()
+	idle := steps == nil || phase == rules.StreamMessage && !steps.Needs().Body && !steps.Needs().Edits
+	if idle && !judged {
+		x.observe(fromCaller, index, &m, nil, false, nil)
+		return nil, false, nil
+	}
+	b := body{x: x}
+	b.decodeMessage(&m, x.route.Limits())
+	if judged {
+		x.lastMessage = b.input.Value
+	}
+	if idle {
+		x.observe(fromCaller, index, &m, nil, false, nil)
+		return nil, false, nil
+	}
+	in := rules.In{
+		Phase:   phase,
+		Request: x.record.Call,
+		Params:  now.params,
+		Head:    h.out,
+		Body:    b.input,
+		Index:   index,
+		Now:     time.Now(),
+	}
+	if !fromCaller {
+		in.Response = h.in
+	}
+	out, err := steps.Run(x.ctx, in)
+	whole := phase != rules.StreamMessage
+	if whole {
+		seen.Steps = append(seen.Steps, out.Steps...)
+	}
+	if err != nil {
+		if err := x.stepFailed(err, b.input.Err, b.reason); err != nil {
+			return nil, false, err
+		}
+		x.observe(fromCaller, index, &m, nil, false, out.Steps)
+		return nil, false, nil
+	}
+	if out.Reject != nil {
+		x.observe(fromCaller, index, &m, nil, false, out.Steps)
+		return nil, false, &rejection{out.Reject}
+	}
+	if out.Edited {
+		if left, edited, err = x.encodeAll(&b, &m, out.Messages, fromCaller); err != nil {
+			return nil, false, err
+		}
+	}
+	if whole {
+		h.out = out.Head
+	}
+	x.observe(fromCaller, index, &m, left, edited, out.Steps)
+	return left, edited, nil
+}
+
+// encodeAll writes the results of a message's steps. The message alone, as it
+// came, is no edit.
+func (x *exchange) encodeAll(b *body, m *streamed, values []codec.Value, fromCaller bool) (left [][]byte, edited bool, err error) {
+	left = make([][]byte, 0, len(values))
+	for _, v := range values {
+		encoded, err := b.codec.Encode(b.original, v)
+		if err != nil {
+			name := "response"
+			if fromCaller {
+				name = "request"
+			}
+			return nil, false, x.encodeFailed(name, err) // nil: the message goes on as it came
+		}
+		left = append(left, encoded)
+	}
+	return left, len(left) != 1 || string(left[0]) != string(m.data), nil
+}
+
+// decodeMessage reads one message for its steps.
+func (b *body) decodeMessage(m *streamed, limits rules.Limits) {
+	switch {
+	case m.format != nil:
+	case m.unknown == nil:
+		b.input.Skipped = "skipped_format"
+		return
+	default:
+		b.fail(rules.ReasonNoSchema, m.unknown)
+		return
+	}
+	value, original, err := m.format.Decode(m.data, codec.Limits{Size: limits.Message})
+	if err != nil {
+		b.fail(reasonOf(err, rules.ReasonDecode), err)
+		return
+	}
+	b.input.Value, b.original, b.codec = value, original, m.format
+}
+
+// streamRules is what a stream's next message meets.
+type streamRules struct {
+	generation uint64
+	route      *rules.Route // nil: none any more
+	params     map[string]string
+}
+
+func (s *streamRules) steps(fromCaller bool) *rules.Steps {
+	switch {
+	case s.route == nil:
+		return nil
+	case fromCaller:
+		return s.route.Request()
+	}
+	return s.route.Response()
+}
+
+// rulesNow returns the rules in force for the next message. A stream sees new
+// rules at its next message: at a new generation its head is matched again.
+// Head steps do not run again, and the upstream stays. A head that cannot be
+// matched keeps the rules it had, and so does a call of one message each way.
+func (x *exchange) rulesNow() streamRules {
+	if x.method != nil && !x.method.ClientStreaming && !x.method.ServerStreaming {
+		return x.stream
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	set := x.p.Rules.Load()
+	if set.Number != x.stream.generation {
+		x.stream.generation = set.Number
+		if m, err := set.Match(x.ctx, x.record.Call, time.Now()); err == nil {
+			x.stream.route, x.stream.params = m.Route, m.Params
+		}
+	}
+	return x.stream
+}
+
+// observe tells of one message of a stream, and of what left in its place.
+func (x *exchange) observe(fromCaller bool, index int, m *streamed, left [][]byte, edited bool, steps []rules.StepReport) {
+	if !x.p.watched {
+		return
+	}
+	capture := x.p.Capture
+	in := payloadOf(m.data, capture, m.format)
+	var out []Payload
+	if edited {
+		for _, data := range left {
+			out = append(out, payloadOf(data, capture, m.format))
+		}
+	}
+	unary := x.method != nil && !(fromCaller && x.method.ClientStreaming || !fromCaller && x.method.ServerStreaming)
+	if unary {
+		half := &x.record.Response
+		if fromCaller {
+			half = &x.record.Request
+		}
+		half.Body, half.Edited = in, edited
+		if len(out) > 0 {
+			half.Sent = out[0]
+		}
+		return
+	}
+	x.p.Observer.Observe(&Message{
+		Exchange: x.record.ID, Route: x.record.Route, Call: x.record.Call, Upstream: !fromCaller, Index: index,
+		At: time.Now(), In: in, Out: out, Edited: edited, Steps: slices.Clone(steps),
+	})
+}
