@@ -1,0 +1,167 @@
+package xml
+
+import "strings"
+
+// node is an element's place in a document. A tree of them is one slice in the
+// order of the document: the children of an element follow it, each with its
+// own.
+type node struct {
+	start int32 // the '<' of its start tag
+	inner int32 // behind that tag
+	close int32 // the '<' of its end tag; inner, if it is an empty-element tag
+	end   int32
+	next  int32 // the index of the first node that is no part of this one
+}
+
+// index finds all elements of a document that Decode accepted.
+func index(text string) []node {
+	nodes := make([]node, 0, 8+len(text)/64)
+	var open []int32
+	for pos := 0; ; {
+		i := strings.IndexByte(text[pos:], '<')
+		if i < 0 {
+			return nodes
+		}
+		pos += i
+		switch text[pos+1] {
+		case '!', '?':
+			pos = asideEnd(text, pos)
+		case '/':
+			n := &nodes[open[len(open)-1]]
+			open = open[:len(open)-1]
+			n.close = int32(pos)
+			pos += strings.IndexByte(text[pos:], '>') + 1
+			n.end, n.next = int32(pos), int32(len(nodes))
+		default:
+			end := tagEnd(text, pos)
+			n := node{start: int32(pos), inner: int32(end), close: int32(end), end: int32(end), next: int32(len(nodes) + 1)}
+			nodes = append(nodes, n)
+			if text[end-2] != '/' {
+				open = append(open, int32(len(nodes)-1))
+			}
+			pos = end
+		}
+	}
+}
+
+// asideEnd is the end of the comment, processing instruction, declaration or
+// CDATA section at pos.
+func asideEnd(text string, pos int) int {
+	end := "?>"
+	switch {
+	case strings.HasPrefix(text[pos:], cdataStart):
+		end = cdataEnd
+	case text[pos+1] == '!':
+		pos += len("<!--") // "<!-->" is no comment
+		end = "-->"
+	}
+	return pos + strings.Index(text[pos:], end) + len(end)
+}
+
+// tagEnd is the end of the start tag at pos.
+func tagEnd(text string, pos int) int {
+	for ; ; pos++ {
+		switch c := text[pos]; c {
+		case '>':
+			return pos + 1
+		case '"', '\'':
+			pos += strings.IndexByte(text[pos+1:], c) + 1
+		}
+	}
+}
+
+// attribute is an attribute's place in a document.
+type attribute struct {
+	lead       int // the white space before it
+	start      int // its name
+	nameEnd    int
+	value, end int // between its quotes; the end is that of the value
+}
+
+// tagOf returns the end of an element's name, and its attributes.
+func tagOf(text string, n node) (nameEnd int, list []attribute) {
+	pos := int(n.start) + 1
+	pos += nameLength(text[pos:])
+	nameEnd = pos
+	for {
+		a := attribute{lead: pos}
+		for isSpace(text[pos]) {
+			pos++
+		}
+		if text[pos] == '>' || text[pos] == '/' {
+			return nameEnd, list
+		}
+		a.start = pos
+		pos += nameLength(text[pos:])
+		a.nameEnd = pos
+		pos += strings.IndexAny(text[pos:], `"'`)
+		a.value = pos + 1
+		a.end = a.value + strings.IndexByte(text[a.value:], text[pos])
+		pos = a.end + 1
+		list = append(list, a)
+	}
+}
+
+// token is a part of an element's content.
+type token struct {
+	kind       tokenKind
+	start, end int32
+	text       string // of literal and cdata: what it means
+}
+
+type tokenKind uint8
+
+const (
+	literal tokenKind = iota // text as itself, with references
+	blank                    // the same, white space alone without references
+	cdata
+	child // an element; tokens of it are the element's children, in their order
+	aside // a comment or a processing instruction
+)
+
+func (k tokenKind) isText() bool { return k <= cdata }
+
+// tokens returns the content of element n.
+func (e *editor) tokens(n int32) []token {
+	var list []token
+	text, next := e.text, n+1
+	pos, end := int(e.nodes[n].inner), int(e.nodes[n].close)
+	for pos < end {
+		t := token{start: int32(pos)}
+		switch {
+		case text[pos] != '<':
+			pos += strings.IndexByte(text[pos:], '<')
+			raw := text[t.start:pos]
+			if isBlank(raw) {
+				t.kind = blank
+			}
+			t.text = meaning(raw, false)
+		case strings.HasPrefix(text[pos:], cdataStart):
+			pos = asideEnd(text, pos)
+			t.kind, t.text = cdata, lineEnds(text[int(t.start)+len(cdataStart):pos-len(cdataEnd)])
+		case text[pos+1] == '!' || text[pos+1] == '?':
+			pos = asideEnd(text, pos)
+			t.kind = aside
+		default:
+			pos, next = int(e.nodes[next].end), e.nodes[next].next
+			t.kind = child
+		}
+		t.end = int32(pos)
+		list = append(list, t)
+	}
+	return list
+}
+
+// meaning is what raw text, or a raw attribute value, of an accepted document
+// means.
+func meaning(raw string, attribute bool) string {
+	set := "&\r"
+	if attribute {
+		set = "&\r\n\t"
+	}
+	if !strings.ContainsAny(raw, set) {
+		return raw
+	}
+	out, _ := expand(make([]byte, 0, len(raw)), raw, attribute)
+	return string(out)
+}
