@@ -1,0 +1,82 @@
+package stream
+
+import (
+	"bytes"
+
+	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/codec/json"
+)
+
+// NDJSON is JSON Lines: one JSON text a line, each ended by LF, with space
+// around it as JSON allows, so also CRLF. Blank lines are no messages.
+type NDJSON struct{}
+
+const ndjson = "ndjson"
+
+// Name returns "ndjson".
+func (NDJSON) Name() string { return ndjson }
+
+// Split returns a Splitter at LF.
+func (NDJSON) Split(limits codec.Limits) Splitter { return &lines{most: sizeOf(limits)} }
+
+// Terminate adds the line end that the last line may lack.
+func (NDJSON) Terminate(msg []byte) []byte {
+	if bytes.HasSuffix(msg, []byte("\n")) {
+		return msg
+	}
+	return append(msg[:len(msg):len(msg)], '\n')
+}
+
+// Decode parses one line, with or without its end.
+func (NDJSON) Decode(line []byte, limits codec.Limits) (codec.Value, codec.Original, error) {
+	if len(line) > sizeOf(limits) {
+		return nil, nil, &codec.LimitError{Format: ndjson, Limit: "size", Max: int64(sizeOf(limits))}
+	}
+	if i := bytes.IndexByte(line, '\n'); i >= 0 && i+1 < len(line) {
+		return nil, nil, &codec.SyntaxError{Format: ndjson, Offset: i, Msg: "found a line end, expected one at the end alone"}
+	}
+	v, original, err := json.Codec{}.Decode(line, limits)
+	if err != nil {
+		return nil, nil, of(ndjson, 0, err)
+	}
+	return v, original, nil
+}
+
+// Encode writes v onto the line of original, or as a new line.
+func (NDJSON) Encode(original codec.Original, v codec.Value) ([]byte, error) {
+	if o, ok := original.(*json.Original); ok && o != nil {
+		out, err := json.Codec{}.Encode(o, v)
+		return out, of(ndjson, 0, err)
+	}
+	out, err := scratch(ndjson, v)
+	if err != nil {
+		return nil, err
+	}
+	return append(out, '\n'), nil
+}
+
+// lines cuts at LF.
+type lines struct {
+	most    int
+	scanned int // bytes of buf that are known to have no LF
+	begun   bool
+}
+
+func (l *lines) Next(buf []byte, final bool) (int, []byte, error) {
+	n := 0
+	if i := bytes.IndexByte(buf[l.scanned:], '\n'); i >= 0 {
+		n = l.scanned + i + 1
+	} else if final {
+		n = len(buf)
+	}
+	if n == 0 {
+		l.scanned = len(buf)
+		return taken(ndjson, l.most, buf, 0, false)
+	}
+	content := buf[:n]
+	if !l.begun {
+		content = bytes.TrimPrefix(content, []byte(bom))
+	}
+	l.scanned, l.begun = 0, true
+	return taken(ndjson, l.most, buf, n, !isBlank(content))
+}
