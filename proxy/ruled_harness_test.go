@@ -101,12 +101,17 @@ func postFields(path string) []string {
 
 // head sends HEADERS. A name that begins with ! is never indexed.
 func (e *rawEnd) head(stream uint32, end bool, fields ...string) {
+	e.headOn(stream, end, http2.PriorityParam{}, fields...)
+}
+
+// headOn is head with a priority.
+func (e *rawEnd) headOn(stream uint32, end bool, p http2.PriorityParam, fields ...string) {
 	e.buf.Reset()
 	for i := 0; i < len(fields); i += 2 {
 		name, sensitive := strings.CutPrefix(fields[i], "!")
 		e.enc.WriteField(hpack.HeaderField{Name: name, Value: fields[i+1], Sensitive: sensitive})
 	}
-	e.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: e.buf.Bytes(), EndHeaders: true, EndStream: end})
+	e.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: e.buf.Bytes(), EndHeaders: true, EndStream: end, Priority: p})
 }
 
 // next describes the next frame that is not of the hop alone.
@@ -149,6 +154,9 @@ func (e *rawEnd) describe(f http2.Frame) string {
 	case *http2.MetaHeadersFrame:
 		var b strings.Builder
 		fmt.Fprintf(&b, "HEADERS %d%s", f.StreamID, end)
+		if f.HasPriority() {
+			fmt.Fprintf(&b, " (on %d weight %d exclusive %v)", f.Priority.StreamDep, f.Priority.Weight, f.Priority.Exclusive)
+		}
 		for _, h := range f.Fields {
 			mark := ""
 			if h.Sensitive {

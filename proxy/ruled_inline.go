@@ -26,7 +26,8 @@ func (x *inline2) begin(head *http2.Head, end bool) {
 	x.r.c.exchanges.Add(1)
 	up := x.r.upstream()
 	var err error
-	if x.upstream, err = up.hop.Open(x, x.caller, head, end); err != nil {
+	p := x.caller.Priority()
+	if x.upstream, err = up.hop.Open(x, x.caller, head, end, rank2(p, x.r.owner(p))); err != nil {
 		up.lostInline(x, err)
 	}
 }
@@ -175,11 +176,11 @@ func (x *inline2) over(now time.Time, err *Error) {
 	}
 }
 
-// upstreamID is the number of the upstream's stream, 0 if it is not opened.
-func (x *inline2) upstreamID(*ruledUpstream) uint32 { return x.upstream.ID() }
+// prioritize passes on what the caller says of the stream.
+func (x *inline2) prioritize(p http2.Priority, on stream2) { x.upstream.Prioritize(*rank2(p, on)) }
 
-// callerID is the number of the caller's stream.
-func (x *inline2) callerID() uint32 { return x.caller.ID() }
+func (x *inline2) upstreamStream() *http2.Stream { return x.upstream }
+func (x *inline2) callerStream() *http2.Stream   { return x.caller }
 
 // What a head is of.
 type headOf2 uint8

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"encoding/binary"
 	"slices"
 
 	"github.com/sluice-proxy/sluice/proxy/internal/detect"
@@ -33,8 +32,9 @@ type stream2 interface {
 	callerReset(code http2.ErrCode, cause error)
 	upstreamReset(u *http2.Stream, code http2.ErrCode)
 	upstreamLost(err error)
-	callerID() uint32
-	upstreamID(up *ruledUpstream) uint32
+	prioritize(p http2.Priority, on stream2)
+	callerStream() *http2.Stream
+	upstreamStream() *http2.Stream // nil if it is not opened
 }
 
 // Request implements [http2.Handler].
@@ -139,7 +139,7 @@ func (h ruledCaller) Reset(s *http2.Stream, code http2.ErrCode) {
 func (h ruledUpstreamSide) Reset(u *http2.Stream, code http2.ErrCode) {
 	if x, ok := u.Owner.(stream2); ok {
 		if code == http2.RefusedStream {
-			h.up.refused = append(h.up.refused, x.callerID())
+			h.up.refused = append(h.up.refused, x.callerStream().ID())
 		}
 		x.upstreamReset(u, code)
 	}
@@ -320,66 +320,4 @@ func (h ruledUpstreamSide) GoAway(last uint32, code http2.ErrCode, debug []byte)
 	if !r.told.Swap(true) {
 		r.caller.GoAway(mapped, code, string(debug))
 	}
-}
-
-// framePriorityUpdate is PRIORITY_UPDATE (RFC 9218, 7.1).
-const framePriorityUpdate http2.FrameType = 0x10
-
-// Other implements [http2.Handler].
-func (h ruledCaller) Other(f *http2.Frame) {
-	r := h.r
-	r.mu.Lock()
-	up := r.up
-	r.mu.Unlock()
-	if up == nil || !up.hop.Attached() {
-		return
-	}
-	to := func(id uint32) uint32 {
-		if s := r.caller.Find(id); s != nil {
-			if x, ok := s.Owner.(stream2); ok {
-				return x.upstreamID(up)
-			}
-		}
-		return 0
-	}
-	pass2(up.hop, f, to)
-}
-
-// Other implements [http2.Handler].
-func (h ruledUpstreamSide) Other(f *http2.Frame) {
-	pass2(h.up.r.caller, f, func(id uint32) uint32 {
-		if u := h.up.hop.Find(id); u != nil {
-			return u.Owner.(stream2).callerID()
-		}
-		return 0
-	})
-}
-
-// pass2 passes a frame of a type that only the peers know on to a hop, with the
-// numbers that streams have there: to returns them, 0 for a stream that is not
-// known. Then the frame goes nowhere.
-func pass2(hop *http2.Hop, f *http2.Frame, to func(uint32) uint32) {
-	stream, payload := f.Stream, f.Payload
-	if stream != 0 {
-		if stream = to(stream); stream == 0 {
-			return
-		}
-	}
-	switch {
-	case f.Type == http2.FramePriority:
-		depends := binary.BigEndian.Uint32(payload)
-		payload = slices.Clone(payload)
-		binary.BigEndian.PutUint32(payload, depends&^http2.MaxStream|to(depends&http2.MaxStream))
-		if binary.BigEndian.Uint32(payload)&http2.MaxStream == stream {
-			return
-		}
-	case f.Type == framePriorityUpdate && len(payload) >= 4:
-		prioritized := to(binary.BigEndian.Uint32(payload) & http2.MaxStream)
-		if prioritized == 0 {
-			return
-		}
-		payload = slices.Clone(payload)
-		binary.BigEndian.PutUint32(payload, prioritized)
-	}
-	hop.Frame(f.Type, f.Flags, stream, payload)
 }

@@ -33,9 +33,11 @@ type ruledStream struct {
 	// upstream is written once, by the exchange's goroutine and with state held.
 	upstream *http2.Stream
 
-	state sync.Mutex // guards what follows
-	done  bool       // the exchange is finished
-	gone  bool       // the caller has reset its stream
+	state    sync.Mutex     // guards what follows
+	done     bool           // the exchange is finished
+	gone     bool           // the caller has reset its stream
+	priority http2.Priority // what the caller said last of the stream
+	on       stream2        // that it depends on; nil for none, and once it was opened upstream
 }
 
 var _ wire = (*ruledStream)(nil)
@@ -72,6 +74,9 @@ func (x *ruledStream) begin(head *http2.Head, seen *seenHead, end bool, malforme
 	x.malformed = malformed
 	if found != nil {
 		x.adopt(found)
+	}
+	if p := x.caller.Priority(); p.Said {
+		x.prioritize(p, x.r.owner(p))
 	}
 	x.fields = head.Fields
 	if !head.Kept {
@@ -119,18 +124,25 @@ func (x *ruledStream) upstreamReset(_ *http2.Stream, code http2.ErrCode) {
 // upstreamLost is called when the upstream's connection is gone.
 func (x *ruledStream) upstreamLost(error) { x.upstreamReset(nil, http2.InternalError) }
 
-// callerID is the number of the caller's stream.
-func (x *ruledStream) callerID() uint32 { return x.caller.ID() }
-
-// upstreamID is the number of the upstream's stream, 0 if it is not opened on up.
-func (x *ruledStream) upstreamID(up *ruledUpstream) uint32 {
+// prioritize notes what the caller says of the stream, or passes it on.
+func (x *ruledStream) prioritize(p http2.Priority, on stream2) {
 	x.state.Lock()
 	u := x.upstream
-	x.state.Unlock()
-	if u == nil || u.Hop() != up.hop {
-		return 0
+	if x.priority = p; u == nil && !x.done {
+		x.on = on
 	}
-	return u.ID()
+	x.state.Unlock()
+	if u != nil {
+		u.Prioritize(*rank2(p, on))
+	}
+}
+
+func (x *ruledStream) callerStream() *http2.Stream { return x.caller }
+
+func (x *ruledStream) upstreamStream() *http2.Stream {
+	x.state.Lock()
+	defer x.state.Unlock()
+	return x.upstream
 }
 
 // asUpstream2 is an error of a stream upstream as upstreamFailed knows it.

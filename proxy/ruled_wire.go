@@ -53,7 +53,10 @@ func (x *ruledStream) openUpstream(head *http2.Head, end bool) error {
 		if err != nil {
 			return err
 		}
-		u, err := up.hop.Open(x, nil, head, end)
+		x.state.Lock()
+		p, on := x.priority, x.on
+		x.state.Unlock()
+		u, err := up.hop.Open(x, nil, head, end, rank2(p, on))
 		if err != nil {
 			x.r.forget(up, false)
 			continue
@@ -62,9 +65,15 @@ func (x *ruledStream) openUpstream(head *http2.Head, end bool) error {
 		x.state.Lock()
 		x.upstream = u
 		gone := x.gone
+		late, on := x.priority != p, x.on
+		p = x.priority
+		x.on = nil
 		x.state.Unlock()
 		if gone {
 			u.Reset(http2.Cancel)
+		}
+		if late { // it was said meanwhile
+			u.Prioritize(*rank2(p, on))
 		}
 		return nil
 	}
@@ -271,7 +280,7 @@ func (x *ruledStream) answer(a *answer) {
 func (x *ruledStream) finished(err error, abort bool) {
 	x.state.Lock()
 	u := x.upstream
-	x.done = true
+	x.done, x.on = true, nil
 	x.state.Unlock()
 	x.settleStreams(u, abort, err != nil || x.record.Answered != "")
 	x.r.held.Add(-1)

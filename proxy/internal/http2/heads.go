@@ -92,8 +92,9 @@ func (d *Decoder) add(f Field) {
 // zero value works.
 type Block struct {
 	Stream   uint32
-	Promised uint32 // by a PUSH_PROMISE, else 0
-	End      bool   // the HEADERS frame had END_STREAM
+	Promised uint32   // by a PUSH_PROMISE, else 0
+	End      bool     // the HEADERS frame had END_STREAM
+	Priority Priority // that it had
 	bytes    []byte
 	kept     []byte // for blocks of several frames
 }
@@ -109,9 +110,9 @@ func (b *Block) Add(f *Frame) bool {
 		b.bytes = b.kept
 		return whole
 	case FramePushPromise:
-		b.Promised, b.End = f.Promised(), false
+		b.Promised, b.End, b.Priority = f.Promised(), false, Priority{}
 	default:
-		b.Promised, b.End = 0, f.Flags.Has(FlagEndStream)
+		b.Promised, b.End, b.Priority = 0, f.Flags.Has(FlagEndStream), f.Priority()
 	}
 	b.Stream = f.Stream
 	b.bytes = f.Fragment()

@@ -37,22 +37,36 @@ func (e *Encoder) SetTable(size uint32) { e.hpack.SetMaxDynamicTableSize(size) }
 // if they are longer than maxFrame, the peer's SETTINGS_MAX_FRAME_SIZE. end sets
 // END_STREAM.
 func (e *Encoder) AppendHead(dst []byte, stream uint32, fields []Field, end bool, maxFrame int) []byte {
+	return e.appendHead(dst, stream, Priority{}, fields, end, maxFrame)
+}
+
+func (e *Encoder) appendHead(dst []byte, stream uint32, p Priority, fields []Field, end bool, maxFrame int) []byte {
 	first := len(dst)
-	e.dst.b = append(dst, make([]byte, HeaderLen)...)
+	e.dst.b = p.append(append(dst, make([]byte, HeaderLen)...))
 	for i := range fields {
 		_ = e.hpack.WriteField(fields[i]) // appender cannot fail
 	}
 	dst = e.dst.b
 	e.dst.b = nil
-	h := Header{Length: uint32(len(dst) - first - HeaderLen), Type: FrameHeaders, Flags: FlagEndHeaders, Stream: stream}
-	if end {
-		h.Flags |= FlagEndStream
-	}
+	h := headerOfHead(stream, p, len(dst)-first-HeaderLen, end)
 	if int(h.Length) > maxFrame {
 		return split(dst, first, h, maxFrame)
 	}
 	AppendHeader(dst[:first], h)
 	return dst
+}
+
+// headerOfHead is the header of a HEADERS frame that holds all of a head, in a
+// payload of that length.
+func headerOfHead(stream uint32, p Priority, length int, end bool) Header {
+	h := Header{Length: uint32(length), Type: FrameHeaders, Flags: FlagEndHeaders, Stream: stream}
+	if end {
+		h.Flags |= FlagEndStream
+	}
+	if p.Said {
+		h.Flags |= FlagPriority
+	}
+	return h
 }
 
 // split divides the block that stands in dst behind the room for one header

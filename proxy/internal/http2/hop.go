@@ -4,7 +4,7 @@ import "time"
 
 // Handler is told what the peer of a [Hop] says, by the goroutine that is in
 // [Hop.Read]. Heads that are not kept, data and frames are good during the call
-// only; the strings of fields stay. A held stream tells its holder instead, but for Reset.
+// only; the strings of fields stay. A held stream tells its holder instead, but for Reset and Priority.
 type Handler interface {
 	// Request tells of a stream that a caller has opened. tooLarge means that
 	// the fields are not all: the head was over MaxHead or MaxFields.
@@ -20,8 +20,10 @@ type Handler interface {
 	Settings(f *Frame)
 	Ping(ack bool, data []byte)
 	GoAway(last uint32, code ErrCode, debug []byte)
-	// Other tells of frames of other types than those of RFC 9113, and of
-	// PRIORITY.
+	// Priority tells what the peer says of a stream that is open, a held one too.
+	// What it says of a new one is in [Stream.Priority].
+	Priority(s *Stream, p Priority)
+	// Other tells of frames of other types than those of RFC 9113.
 	Other(f *Frame)
 	// Batch ends what one read has brought; what was appended to any hop of the
 	// link is written after it.
@@ -246,6 +248,8 @@ func (h *Hop) frame(f *Frame) error {
 		h.goAway(f)
 	case FrameWindowUpdate:
 		return h.windowUpdate(f)
+	case FramePriority:
+		return h.priority(f)
 	default:
 		h.handler.Other(f)
 	}

@@ -160,20 +160,17 @@ func (h *Hop) decode(block []byte) (*Head, error) {
 }
 
 // appendHead appends a head to what is sent. link.mu is held.
-func (h *Hop) appendHead(stream uint32, d *Head, end bool) {
+func (h *Hop) appendHead(stream uint32, d *Head, p Priority, end bool) {
 	out := h.outgoing()
 	if d.Kept {
 		if block := h.encoded.find(d); block != nil {
-			header := Header{Length: uint32(len(block)), Type: FrameHeaders, Flags: FlagEndHeaders, Stream: stream}
-			if end {
-				header.Flags |= FlagEndStream
-			}
-			h.appendFrame(append(AppendHeader(out, header), block...))
+			out = p.append(AppendHeader(out, headerOfHead(stream, p, p.len()+len(block), end)))
+			h.appendFrame(append(out, block...))
 			return
 		}
 	}
-	from := len(out) + HeaderLen
-	out = h.encoder.AppendHead(out, stream, d.Fields, end, h.maxFrame)
+	from := len(out) + HeaderLen + p.len()
+	out = h.encoder.appendHead(out, stream, p, d.Fields, end, h.maxFrame)
 	switch block := out[from:]; {
 	case !Indexed(block):
 		clear(h.encoded.heads[:])
@@ -196,6 +193,11 @@ func (h *Hop) head() error {
 	s := h.streams[id]
 	last := h.last
 	h.link.mu.Unlock()
+	if s != nil && h.block.Priority.Said {
+		if err := h.prioritized(s, h.block.Priority); err != nil {
+			return err
+		}
+	}
 	switch {
 	case s != nil && s.headed:
 		return h.trailers(s, d, end, tooLarge)
@@ -214,6 +216,9 @@ func (h *Hop) head() error {
 
 func (h *Hop) request(id uint32, d *Head, end, tooLarge bool) error {
 	err := d.look(id, requestHead)
+	if err == nil {
+		err = h.block.Priority.check(id)
+	}
 	l := h.link
 	l.mu.Lock()
 	h.last = id
@@ -226,7 +231,7 @@ func (h *Hop) request(id uint32, d *Head, end, tooLarge bool) error {
 	}
 	s := h.newStream(id)
 	h.streams[id] = s
-	s.headed, s.declared = true, d.length
+	s.headed, s.declared, s.priority = true, d.length, h.block.Priority
 	if tooLarge {
 		s.declared = -1
 	}

@@ -57,6 +57,15 @@ func (p *peer) pick(t *rapid.T, ok func(*peerStream) bool) (uint32, *peerStream)
 	return id, p.streams[id]
 }
 
+// priority draws what may be said of a stream: often nothing.
+func (p *peer) priority(t *rapid.T, id uint32) Priority {
+	prio := Priority{Said: true, Weight: 3, Exclusive: true, Depends: rapid.Uint32Range(0, 32).Draw(t, "depends")}
+	if prio.Depends == id || prio.Depends > 24 {
+		return Priority{}
+	}
+	return prio
+}
+
 func (s *peerStream) maySend() bool { return s.headed && !s.ended && !s.reset && !s.resetByPeer }
 
 func (p *peer) send(id uint32, s *peerStream, n int64, end bool) {

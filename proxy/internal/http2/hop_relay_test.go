@@ -35,7 +35,24 @@ func other(s *Stream) *Stream {
 }
 
 func (h plainSide) Request(s *Stream, head *Head, end, _ bool) {
-	s.Owner, _ = h.r.upstream.Open(s, s, head, end)
+	s.Owner, _ = h.r.upstream.Open(s, s, head, end, h.rank(s.Priority()))
+}
+
+func (h plainSide) rank(p Priority) *Rank {
+	if !p.Said {
+		return nil
+	}
+	r := &Rank{Priority: p}
+	if on := h.r.caller.Find(p.Depends); on != nil {
+		r.On = other(on)
+	}
+	return r
+}
+
+func (h plainSide) Priority(s *Stream, p Priority) {
+	if h.caller {
+		other(s).Prioritize(*h.rank(p))
+	}
 }
 
 func (h plainSide) Response(s *Stream, head *Head, end bool) {
@@ -160,6 +177,8 @@ func (m *talk) frame(t *rapid.T, p *peer, f *Frame) {
 		} else if s != nil {
 			s.may += int64(f.Increment())
 		}
+	case FramePriority:
+		m.prioritized(t, p, f)
 	case FrameRSTStream:
 		if s == nil {
 			t.Fatalf("%s: reset of unknown stream %d", p.name, f.Stream)
@@ -180,6 +199,7 @@ func (m *talk) frame(t *rapid.T, p *peer, f *Frame) {
 			m.pairs[uint32(id)] = s
 		}
 		s.gotHead = true
+		m.prioritized(t, p, f)
 		m.ended(t, p, s, f)
 	case FrameData:
 		if s == nil {
@@ -199,6 +219,17 @@ func (m *talk) frame(t *rapid.T, p *peer, f *Frame) {
 		m.ended(t, p, s, f)
 	default:
 		t.Fatalf("%s: %v", p.name, f.Type)
+	}
+}
+
+// prioritized checks that a priority names what its receiver knows.
+func (m *talk) prioritized(t *rapid.T, p *peer, f *Frame) {
+	prio := f.Priority()
+	if !prio.Said {
+		return
+	}
+	if p != &m.server || p.streams[f.Stream] == nil || prio.Depends != 0 && p.streams[prio.Depends] == nil || prio.Depends == f.Stream {
+		t.Fatalf("%s: %v of stream %d says %+v", p.name, f.Type, f.Stream, prio)
 	}
 }
 
@@ -236,11 +267,18 @@ func TestRelayHoldsAgainstRandomPeers(t *testing.T) {
 				s.headed = true
 				s.ended = rapid.Bool().Draw(t, "end")
 				p.streams[p.next] = s
-				p.out = p.enc.AppendHead(p.out, p.next, []Field{
+				p.out = p.enc.appendHead(p.out, p.next, p.priority(t, p.next), []Field{
 					{Name: ":method", Value: "POST"}, {Name: ":scheme", Value: "http"}, {Name: ":path", Value: "/" + strconv.Itoa(int(p.next))},
 				}, s.ended, DefaultMaxFrame)
 				p.next += 2
 				m.say(t, p)
+			},
+			"prioritize": func(t *rapid.T) {
+				id := rapid.Uint32Range(0, 31).Draw(t, "of")*2 + 1
+				if prio := m.client.priority(t, id); prio.Said {
+					m.client.out = AppendPriority(m.client.out, id, prio)
+					m.say(t, &m.client)
+				}
 			},
 			"respond": func(t *rapid.T) {
 				p := &m.server

@@ -18,6 +18,8 @@ type Stream struct {
 	declared  int64 // the length that the head says, -1 if it says none
 	got       int64 // content that came
 
+	priority Priority // that the peer said last; of that goroutine alone
+
 	// Guarded by hop.link.mu.
 	id       uint32 // 0: not opened yet
 	err      error  // why the stream is over before its time; nil if it is not
@@ -26,6 +28,7 @@ type Stream struct {
 	window   allowed
 	source   *Stream // whose credit the data that waits is; nil: nobody's
 	opening  *Head   // the head of a stream that is not opened yet
+	rank     *Rank   // and what leaves with it; nil: nothing
 	queue    []byte  // data to be sent; the first sent bytes have left
 	sent     int
 	endNext  bool   // END_STREAM follows the queue
@@ -41,9 +44,9 @@ func (h *Hop) newStream(id uint32) *Stream {
 
 // Open opens a stream with a request, at once or when the peer allows one more.
 // source is the stream of the other hop that the data will come from: it gets
-// credit as data leaves. Without one the stream is held. An error means that
-// nothing of it was sent or will be.
-func (h *Hop) Open(owner any, source *Stream, head *Head, end bool) (*Stream, error) {
+// credit as data leaves. Without one the stream is held. rank may be nil. An
+// error means that nothing of it was sent or will be.
+func (h *Hop) Open(owner any, source *Stream, head *Head, end bool, rank *Rank) (*Stream, error) {
 	l := h.link
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -60,7 +63,7 @@ func (h *Hop) Open(owner any, source *Stream, head *Head, end bool) (*Stream, er
 		s.err = streamError(0, RefusedStream, "the peer is going away")
 		return s, s.err
 	}
-	s.opening, s.endNext = head, end
+	s.opening, s.endNext, s.rank = head, end, rank
 	if len(h.waiting) > 0 || !h.mayOpen() {
 		s.opening = head.keep()
 		h.waiting = append(h.waiting, s)
@@ -80,8 +83,8 @@ func (h *Hop) open(s *Stream) {
 	h.streams[s.id] = s
 	empty := s.queued() == 0
 	end := s.endNext && empty && s.last == nil
-	h.appendHead(s.id, s.opening, end)
-	s.opening = nil
+	h.appendHead(s.id, s.opening, s.ranked(s.rank), end)
+	s.opening, s.rank = nil, nil
 	switch {
 	case end:
 		s.over()
@@ -177,7 +180,7 @@ func (s *Stream) sendHead(head *Head, end bool) {
 		return
 	}
 	h := s.hop
-	h.appendHead(s.id, head, end)
+	h.appendHead(s.id, head, Priority{}, end)
 	if end {
 		s.over()
 	}
@@ -276,7 +279,7 @@ func (s *Stream) sendQueued(n int) {
 func (s *Stream) finishQueue() {
 	h := s.hop
 	if s.last != nil {
-		h.appendHead(s.id, s.last, true)
+		h.appendHead(s.id, s.last, Priority{}, true)
 		s.last = nil
 	} else {
 		h.appendFrame(AppendData(h.outgoing(), s.id, true, nil))
@@ -338,7 +341,7 @@ func (s *Stream) close(err error) {
 	}
 	s.err = err
 	s.credit(s.queued())
-	s.queue, s.sent, s.last = nil, 0, nil
+	s.queue, s.sent, s.last, s.rank = nil, 0, nil, nil
 	// What came before the peer's own reset is read all the same, like what came
 	// before its end.
 	var e *Error
