@@ -1,0 +1,117 @@
+package json
+
+import (
+	"math"
+
+	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/codec/plan"
+)
+
+// Runner runs plans on texts without making values of them. It keeps its
+// buffers from run to run. The zero value is ready; a Runner is for one
+// goroutine at a time.
+type Runner struct {
+	plan *plan.Plan
+	text []byte
+	vars []codec.Value
+
+	nodes   []spot
+	vals    []val // that nodes were set to
+	by      val   // the operand of the statement that runs
+	scratch []byte
+	added   []int32 // new members that wait to be written
+	spans   []span  // of the elements of an array that were touched
+	seen    map[uint64]int32
+
+	outcome Outcome // Changed as long as nothing else is known
+	stop    int
+
+	out   []byte
+	pos   int // in text, of what is still to be copied
+	edits int
+}
+
+// Outcome is how a run ended.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Unsure    Outcome = iota // the plan cannot tell: Decode, run the program itself, and Encode
+	Unchanged                // the message stays as it is
+	Changed                  // Data is the new message
+	Nothing                  // a Select did not hold: there is no message
+	Stopped                  // a Stop held
+)
+
+// Result is what a run came to.
+type Result struct {
+	Outcome Outcome
+	Data    []byte // Unchanged: what was given; Changed: dst with the new message behind it
+	Stop    int    // Stopped: of the statement
+}
+
+// maxNodes is how many places of one text a run may look at. Beyond it the
+// program itself runs, which counts its steps.
+const maxNodes = 1 << 16
+
+// Run runs p on data, which is as strictly checked as by Decode, and has its
+// errors. vars stand by their numbers in p. What it does not call [Unsure] is
+// what Decode, p's program and Encode make of data, byte for byte. The result
+// may share memory with dst or data, with nothing else.
+func (r *Runner) Run(p *plan.Plan, data []byte, vars []codec.Value, limits codec.Limits, dst []byte) (Result, error) {
+	if err := r.read(p, data, vars, limits); err != nil || r.outcome == Unsure {
+		return Result{}, err
+	}
+	r.run(p.Body, 0)
+	if r.outcome == Changed && p.Result != nil {
+		r.set(0, r.eval(p.Result, 0))
+	}
+	if r.outcome == Changed {
+		r.splice(dst)
+	}
+	result := Result{Outcome: r.outcome, Stop: r.stop}
+	switch r.outcome {
+	case Changed:
+		result.Data = r.out
+	case Unchanged:
+		result.Data = data
+	}
+	r.plan, r.text, r.vars, r.out = nil, nil, nil, nil
+	return result, nil
+}
+
+// Eval works out the Result of p, whose Body only selects and stops. The
+// outcome is Changed if there is a value.
+func (r *Runner) Eval(p *plan.Plan, data []byte, vars []codec.Value, limits codec.Limits) (codec.Value, Outcome, error) {
+	if err := r.read(p, data, vars, limits); err != nil || r.outcome == Unsure {
+		return nil, Unsure, err
+	}
+	r.run(p.Body, 0)
+	if r.outcome != Changed {
+		return nil, r.outcome, nil
+	}
+	v := r.valueOf(r.eval(p.Result, 0))
+	return v, r.outcome, nil
+}
+
+// read finds the places of p in data. Its error is that of Decode.
+func (r *Runner) read(p *plan.Plan, data []byte, vars []codec.Value, limits codec.Limits) error {
+	limits = limits.WithDefaults()
+	r.plan, r.text, r.vars = p, data, vars
+	r.nodes, r.vals, r.scratch = r.nodes[:0], r.vals[:0], r.scratch[:0]
+	r.added, r.spans = r.added[:0], r.spans[:0]
+	r.outcome, r.stop = Changed, 0
+	if int64(len(data)) <= min(int64(limits.Size), math.MaxInt32) {
+		i := skimSpace(data, startOf(data))
+		r.nodes = append(r.nodes, spot{parent: none})
+		if i = r.value(0, i, limits.Depth); i >= 0 && skimSpace(data, i) == len(data) || r.outcome == Unsure {
+			return nil
+		}
+	}
+	r.outcome = Unsure
+	_, _, err := Codec{}.Decode(data, limits)
+	return err
+}
+
+// doubt ends the run: the plan cannot tell.
+func (r *Runner) doubt() { r.outcome = Unsure }

@@ -1,0 +1,146 @@
+// Package plan holds programs of simple edits as data: which places of a message
+// a program reads and writes, and what it does there. Whoever compiles a
+// program to a [Plan] and whoever runs it on the bytes of a format share
+// nothing else.
+//
+// A plan states jq's meaning for the messages on which its program does nothing
+// odd. Whoever runs it stops, and says so, as soon as it meets what would be an
+// error in jq, or anything that it cannot do with certainty: then the program
+// itself has to run. So a plan has no errors of its own, and its operators are
+// partial on purpose.
+package plan
+
+import "github.com/sluice-proxy/sluice/codec"
+
+// Plan is a compiled program. It is immutable once made.
+type Plan struct {
+	// Places is a tree of the places that the program looks at; Places[0] is
+	// the message itself. A place stands behind its parent.
+	Places []Place
+	Body   []Stmt // what is done to the message, in order
+	// Result, if set, is what the program yields of what Body left. Without
+	// it that is the message.
+	Result *Expr
+}
+
+// Place is a step into the message.
+type Place struct {
+	Parent   int // 0 for the children of the root, and for the root itself
+	Kind     PlaceKind
+	Key      string // of a Member
+	Index    int    // of an Element, not negative
+	Children []int  // the places whose parent this is, in order
+	// Counted says that the length of the place matters.
+	Counted bool
+	// Members says that all elements of the array in the place matter, not just
+	// those that Children name: some are taken out by index.
+	Members bool
+}
+
+// PlaceKind is the kind of a [Place].
+type PlaceKind uint8
+
+// The kinds of places.
+const (
+	Root    PlaceKind = iota
+	Member            // of an object, by Key
+	Element           // of an array, by Index
+	Every             // each element of an array, and each member of an object; it is its parent's only child
+)
+
+// Stmt is one edit. Places are below the one that the statement works on: the
+// message, or the place of the loop around it.
+type Stmt struct {
+	Op    StmtOp
+	Place int
+	Expr  *Expr  // the value or the condition
+	By    *Expr  // if set, what Operand is in the statement: worked out once and first
+	Then  []Stmt // of If, Within, Each
+	Else  []Stmt // of If
+	// Keys and Exprs are the members of Rebuild, by place, in no order.
+	Keys  []int
+	Exprs []*Expr
+	Lists bool // the loops to Place are over arrays only
+	Stop  int  // of Stop: what the caller knows it by
+}
+
+// StmtOp is what a [Stmt] does.
+type StmtOp uint8
+
+// The statements. A place below an Every means all that there are.
+const (
+	Set     StmtOp = iota // put the value of Expr in Place, worked out once
+	Modify                // put in each Place the value that Expr has there
+	Within                // do Then in each Place; what was not there is null then
+	Each                  // do Then in each Place, which must be there
+	Delete                // take out Place
+	If                    // Then if Expr holds, else Else
+	Select                // nothing comes of the message unless Expr holds
+	Filter                // take out the elements of the array in Place for which Expr, worked out at each, does not hold. Expr's places are below the Every of Place
+	Rebuild               // make of the object the one of Keys and Exprs
+	Stop                  // end everything if Expr holds
+)
+
+// Expr is a value. Its places are below the one that it is worked out at.
+type Expr struct {
+	Op    ExprOp
+	Place int         // Read, Has, Any, All
+	Value codec.Value // Literal
+	Text  []byte      // of a Literal that is a string: its bytes, never nil
+	Var   int         // Variable: its number
+	Path  []any       // Variable: keys (string) and indexes (int) into it
+	Args  []*Expr
+	Keys  []string // Object: the names of Args, sorted
+}
+
+// ExprOp is how an [Expr] is worked out. Where an operand is not of the types
+// named, the plan cannot tell.
+type ExprOp uint8
+
+// The expressions.
+const (
+	Read     ExprOp = iota // what is in Place; null if nothing is
+	Literal                // Value
+	Variable               // what is at Path in a variable
+	Operand                // By of the statement around
+	Object                 // an object of Keys and Args
+	Array                  // an array of Args
+
+	And   // both hold; Args[1] counts only if Args[0] holds
+	Or    // one holds
+	Not   // Args[0] does not hold
+	Bool  // Args[0], which must be a boolean
+	Alt   // Args[0] if it holds, else Args[1]
+	Cond  // Args[1] if Args[0] holds, else Args[2]
+	Has   // whether the object at Place's parent has Place
+	Any   // whether Args[0], worked out at each Place, which is an Every, holds once
+	All   // whether it holds always
+	Equal // of scalars, or of anything with a scalar
+	Unequal
+	Less
+	LessEqual
+	Greater
+	GreaterEqual
+
+	Add      // numbers, strings, null and anything
+	Subtract // numbers
+	Multiply
+	Divide
+	Modulo
+
+	TypeOf    // the name of the type
+	Length    // of a string in characters, of an array, of null
+	ToString  // a string, an integer, a boolean or null
+	ToNumber  // a number, or a string that spells an integer
+	Downcase  // ASCII letters
+	Upcase    // ASCII letters
+	Trim      // white space at both ends
+	TrimLeft  // white space at the front
+	TrimRight // white space at the end
+	CutPrefix // Args[0] without the prefix Args[1]
+	CutSuffix // Args[0] without the suffix Args[1]
+	HasPrefix // whether Args[0] begins with Args[1]
+	HasSuffix // whether Args[0] ends with Args[1]
+	Contains  // whether the string Args[1] is in the string Args[0]
+	Join      // the Args, each as ToString has it, one behind the other
+)
