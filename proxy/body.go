@@ -44,7 +44,7 @@ type body struct {
 
 // readRequest reads and decodes the request's body if a step needs it.
 func (x *exchange) readRequest() error {
-	if x.route == nil {
+	if x.route == nil || x.websocket {
 		return nil
 	}
 	if err := x.read(&x.request, x.route.Request().Needs(), false); err != nil {
@@ -55,7 +55,7 @@ func (x *exchange) readRequest() error {
 
 // readResponse does the same for the response.
 func (x *exchange) readResponse() error {
-	if x.route == nil {
+	if x.route == nil || x.opensWebSocket() {
 		return nil
 	}
 	head := x.response.in

@@ -43,6 +43,8 @@ type exchange struct {
 	outcome   rules.Outcome       // of the upstream, for the breaker
 	began     bool                // the caller has been sent a part of the response
 	told      bool                // the caller was sent a status after messages
+	websocket bool                // the request asks for a WebSocket
+	unread    bool                // nobody here can read what its ends have agreed on
 
 	// Of a call that is read message by message: callmessage.go.
 	readByMessage bool

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -13,6 +14,8 @@ type streamed struct {
 	data    []byte
 	format  codec.Codec // nil: not known
 	unknown error       // then it fails the step that reads it; nil: the step is skipped
+	lenient bool        // what is not of the format has none
+	failed  error       // why there is no data; nil if there is
 }
 
 // stepStreamed runs the steps over one message of a stream. If edited, left is
@@ -102,6 +105,9 @@ func (x *exchange) encodeAll(b *body, m *streamed, values []codec.Value, fromCal
 // decodeMessage reads one message for its steps.
 func (b *body) decodeMessage(m *streamed, limits rules.Limits) {
 	switch {
+	case m.failed != nil:
+		b.fail(reasonOf(m.failed, rules.ReasonEncoding), m.failed)
+		return
 	case m.format != nil:
 	case m.unknown == nil:
 		b.input.Skipped = "skipped_format"
@@ -111,7 +117,12 @@ func (b *body) decodeMessage(m *streamed, limits rules.Limits) {
 		return
 	}
 	value, original, err := m.format.Decode(m.data, codec.Limits{Size: limits.Message})
-	if err != nil {
+	var syntax *codec.SyntaxError
+	switch {
+	case m.lenient && errors.As(err, &syntax):
+		b.input.Skipped = "skipped_format"
+		return
+	case err != nil:
 		b.fail(reasonOf(err, rules.ReasonDecode), err)
 		return
 	}

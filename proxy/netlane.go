@@ -40,6 +40,7 @@ func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *netLane {
 	}
 	x.open(c, x, a)
 	x.malformed = checkHead(r)
+	x.websocket = x.upgrades() && lists(r.Header["Upgrade"], "websocket")
 	x.request.body = body{x: x.exchange, stream: r.Body, size: r.ContentLength}
 	return x
 }

@@ -164,6 +164,7 @@ func (x *exchange1) begin(n int, refused *http1.Error) {
 		x.ends = true
 		return
 	}
+	x.websocket = x.head1.Upgrade && lists([]string{string(x.head1.Get(http1.UpgradeField))}, "websocket")
 	x.upload = body1{in: x.r.in, x: x}
 	x.upload.frame.Reset(x.head1.Framing)
 	x.request.body = body{x: &x.exchange, stream: &x.upload, size: size1(x.head1.Framing)}

@@ -217,6 +217,13 @@ func (x *exchange1) passTunnel() error {
 	x.joinPump()
 	c.p.watch.Remove(r.callerWatched)
 	c.p.watch.Remove(r.upToken)
+	if x.readsWebSocket() {
+		w := x.newWebSocket(c.tcp, r.up, r.in.Take(), r.reply.Take())
+		c.race.enter(LaneRelay, w)
+		w.run()
+		c.end(c.failure())
+		return nil
+	}
 	c.pipe = splice.New(c.tcp, r.up, splice.Options{FirstAtoB: r.in.Take(), FirstBtoA: r.reply.Take(), Pipes: &c.p.pipes})
 	c.race.enter(LaneSplice, c.pipe)
 	c.end(spliceEnd(c.pipe.Run()))

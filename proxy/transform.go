@@ -17,12 +17,21 @@ func (x *exchange) transformRequest() error {
 	if x.route == nil || x.route.Request() == nil {
 		return nil
 	}
+	if x.websocket {
+		return x.stepHead(x.route.Request(), &x.request, &x.record.Request, nil)
+	}
 	return x.transform(x.route.Request(), &x.request, &x.record.Request, nil)
 }
 
 // transformResponse does the same for the response.
 func (x *exchange) transformResponse() error {
-	if x.route == nil || x.route.Response() == nil {
+	if x.route == nil {
+		return nil
+	}
+	if x.opensWebSocket() {
+		return x.stepUpgrade(x.route.Response())
+	}
+	if x.route.Response() == nil {
 		return nil
 	}
 	return x.transform(x.route.Response(), &x.response, &x.record.Response, x.response.in)

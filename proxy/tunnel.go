@@ -120,6 +120,13 @@ func (x *netLane) pass() error {
 	said, _ := rw.Reader.Peek(rw.Reader.Buffered())
 	said = append(said[:len(said):len(said)], nc.(*frontConn).unread()...)
 	replied, _ := t.reader.Peek(t.reader.Buffered())
+	if x.readsWebSocket() {
+		w := x.newWebSocket(c.tcp, t.up, said, replied)
+		c.race.enter(LaneExchange, w)
+		w.run()
+		c.end(c.failure())
+		return nil
+	}
 	c.pipe = splice.New(c.tcp, t.up, splice.Options{FirstAtoB: said, FirstBtoA: replied, Pipes: &c.p.pipes})
 	c.race.enter(LaneSplice, c.pipe)
 	err = c.pipe.Run()

@@ -64,6 +64,7 @@ func (s *Stream) Append(dst, in []byte) ([]byte, error) {
 				return dst, nil
 			}
 			if err := s.begin(); err != nil {
+				s.within = false // nothing of it went on
 				return dst, err
 			}
 			dst = s.pass(dst, raw)
@@ -268,3 +269,7 @@ func (s *Stream) write(dst, message []byte) ([]byte, error) {
 	}
 	return dst, nil
 }
+
+// Between reports whether what went on so far ends with a whole frame, so that
+// one of this end's own can follow.
+func (s *Stream) Between() bool { return !s.within || s.holds && !s.frame.opcode.control() }
