@@ -2,6 +2,7 @@ package document
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	yaml "go.yaml.in/yaml/v4"
@@ -166,7 +167,12 @@ func (w *walker) continued() bool {
 
 // blank reports whether the rest of the line is white.
 func (w *walker) blank() bool {
-	return w.column >= len(w.current) || strings.TrimSpace(string(w.current[w.column:])) == ""
+	for i := w.column; i < len(w.current); i++ {
+		if !unicode.IsSpace(w.current[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // escapeLength is the length of a backslash escape by its letter.
