@@ -101,7 +101,7 @@ func starts(pairs []int, count int) []int {
 	at := 0
 	for i := range count {
 		list = append(list, at)
-		if !stays[i] && (some || i > 0) {
+		if some && !stays[i] {
 			continue
 		}
 		// This place takes up to the one after the next that pairs, the first
