@@ -142,7 +142,7 @@ func (way *webSocketWay) pass() (err, wrote error) {
 		_, wrote = way.to.Write(way.out)
 	}
 	way.out = kept(way.out)
-	if _, ok := err.(*websocket.Error); ok { //nolint:errorlint // not as the cause of a step's
+	if _, ok := err.(*websocket.Error); ok { // not as the cause of a step's error
 		origin := OriginUpstream
 		if way.masked {
 			origin = OriginCaller
