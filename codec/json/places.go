@@ -273,14 +273,14 @@ func (r *Runner) find(place int, from int32) int32 {
 	}
 	n := &r.nodes[parent]
 	switch {
-	case n.state == isGone:
+	case n.state == isGone, n.state == isKept && n.kind == isNull:
 		return none
 	case n.state == isSet:
 		r.doubt()
 		return none
-	case n.state == isMade, n.kind == isObject && p.Kind == plan.Member, n.kind == isArray && p.Kind == plan.Element:
-	case n.kind == isNull:
-		return none
+	case n.state == isMade && p.Kind == plan.Member:
+	case n.state == isKept && n.kind == isObject && p.Kind == plan.Member:
+	case n.state == isKept && n.kind == isArray && p.Kind == plan.Element:
 	default:
 		r.doubt()
 		return none

@@ -35,7 +35,15 @@ func (c *choices) nested(f func() string, instead string) string {
 
 func (c *choices) key() string { return c.pick("a", "b", "c", "d") }
 
+// path is mostly one that the texts have.
 func (c *choices) path(loops bool) string {
+	if c.of(4) > 0 {
+		known := []string{".b", ".a.a", ".a.b", ".a.e", ".e", ".f", ".a.f.a", ".a", ".d[0]", ".c[1].a", ".c", ".d"}
+		if loops {
+			known = append(known, ".c[].a", ".c[].b", ".c[].e", ".d[]", ".c[]", ".a[]", ".c[].f.a")
+		}
+		return c.pick(known...)
+	}
 	p := "." + c.key()
 	for range c.of(3) {
 		switch c.of(7) {
@@ -96,6 +104,11 @@ func (c *choices) expr() string {
 	return "(" + path() + " | " + c.pick("tostring", "tonumber", "ascii_downcase", "ascii_upcase", "length", "type") + ")"
 }
 
+// element is a condition on what is in an array.
+func (c *choices) element() string {
+	return c.pick(".a == 1", `.b == "x"`, ".e", `has("a")`, ".", ". == 1", `. != "x"`, "type == \"number\"", ".a < 2", ".c | not", c.nested(c.cond, "true"))
+}
+
 func (c *choices) cond() string {
 	switch c.of(9) {
 	case 0, 1:
@@ -135,11 +148,11 @@ func (c *choices) edit() string {
 	case 10:
 		return c.path(false) + " |= " + c.pick("map", "map_values") + "(" + c.nested(c.edits, ".") + ")"
 	case 11:
-		return c.path(false) + " |= map(select(" + c.cond() + "))"
+		return c.pick(".c", ".d", c.path(false)) + " |= map(select(" + c.element() + "))"
 	case 12:
-		return "del(" + c.path(false) + "[] | select(" + c.cond() + ")" + c.pick("", " | ."+c.key()) + ")"
+		return "del(" + c.pick(".c", ".d", c.path(false)) + "[] | select(" + c.element() + ")" + c.pick("", " | ."+c.key()) + ")"
 	case 13:
-		return "(" + c.path(false) + "[] | select(" + c.cond() + ")" + c.pick(" | ."+c.key()+")", ")."+c.key(), ")") + c.pick(" = ", " |= ", " += ") + c.expr()
+		return "(" + c.pick(".c", ".d", c.path(false)) + "[] | select(" + c.element() + ")" + c.pick(" | ."+c.key()+")", ")."+c.key(), ")") + c.pick(" = ", " |= ", " += ") + c.expr()
 	case 14:
 		return c.path(false) + " |= map(" + c.expr() + ")"
 	}
@@ -182,6 +195,13 @@ func (c *choices) scalar() string {
 	return c.pick("1", `"x"`, "null", "true", "false", "0", "-0", "2.5", "1.0", "1.10", `"X"`, `"\u0078"`, `"é"`, `"a\nb"`, `"\ud800"`, "12345678901234567890", "1e400", "1E2", `""`, `"x y"`, "-3", "2.50", `"7"`)
 }
 
+func (c *choices) plainScalar() string {
+	if c.of(5) == 0 {
+		return c.scalar()
+	}
+	return c.pick("1", "2", `"x"`, `"X y"`, "null", "true", "7")
+}
+
 func (c *choices) value(depth int) string {
 	kind := c.of(6)
 	if depth == 0 || kind < 2 {
@@ -219,7 +239,36 @@ func (c *choices) value(depth int) string {
 // text is a JSON text, at times a broken one.
 func (c *choices) text() string {
 	t := c.space()
-	if c.of(8) > 0 {
+	if c.of(3) > 0 {
+		object := func() string {
+			members := ""
+			for _, key := range []string{"a", "b", "c", "e"} {
+				if c.of(4) > 0 {
+					if members != "" {
+						members += c.space() + ","
+					}
+					members += c.space() + `"` + key + `"` + c.space() + ":" + c.space() + c.plainScalar()
+				}
+			}
+			return "{" + members + c.space() + "}"
+		}
+		if c.of(3) == 0 { // elements that are easily taken for one another
+			object = func() string {
+				return "{" + c.space() + `"a":` + c.space() + c.pick("1", "2", "1.0", `"x"`, "null") + c.pick("", "", `,"b":1`, `,"b": "x"`) + "}"
+			}
+		}
+		array := func(element func() string) string {
+			elements := ""
+			for i := range c.of(5) {
+				if i > 0 {
+					elements += c.space() + ","
+				}
+				elements += c.space() + element()
+			}
+			return "[" + elements + c.space() + "]"
+		}
+		t += `{"a":` + object() + `,"b":` + c.plainScalar() + `, "c":` + array(object) + `,"d": ` + array(c.plainScalar) + "}"
+	} else if c.of(8) > 0 {
 		t += "{"
 		for i, key := range []string{"a", "b", "c"} {
 			if i > 0 {

@@ -102,12 +102,20 @@ func differ(t testing.TB, r *json.Runner, src string, text []byte, n *tally) {
 	n.sure++
 }
 
+// programs is how many are made: fewer where the run is short.
+func programs() int {
+	if testing.Short() {
+		return 1_000
+	}
+	return 8_000
+}
+
 func TestPlansAreTheirPrograms(t *testing.T) {
 	var r json.Runner
 	var n tally
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 20_000 {
-		seed := make([]byte, 400)
+	for range programs() {
+		seed := make([]byte, 500)
 		for i := range seed {
 			seed[i] = byte(random.Uint32())
 		}
