@@ -325,12 +325,13 @@ func (up *ruledUpstream) ended(err error) {
 			r.caller.GoAway(r.caller.LastStream(), http2.NoError, "")
 		}
 	}
+	answered := r.held.Load() > 0 // by exchanges, which have more to say; lost ends them
 	up.lost(err)
 	up.tcp.Close()
 	if !last {
 		return
 	}
-	if isReset(err) && r.held.Load() == 0 {
+	if isReset(err) && !answered {
 		r.c.abort(&Error{Origin: OriginUpstream, Reason: intercept.WasReset, Err: err})
 		return
 	}
