@@ -1,6 +1,7 @@
 package xml
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/sluice-proxy/sluice/codec"
@@ -53,6 +54,16 @@ func (d *decoder) ends(r *run) string {
 // lineEnds is s with all its line ends as \n (XML 1.0 section 2.11).
 func lineEnds(s string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\r", "\n")
+}
+
+// push puts an attribute or a child on the stacks. They double: append's growth
+// lets go of five times what it ends with.
+func (d *decoder) push(name string, v codec.Value) {
+	if len(d.names) == cap(d.names) {
+		d.names = slices.Grow(d.names, len(d.names)+8)
+		d.values = slices.Grow(d.values, len(d.values)+8)
+	}
+	d.names, d.values = append(d.names, name), append(d.values, v)
 }
 
 // assemble takes the attributes and children of an element off the stacks and

@@ -9,18 +9,27 @@ import (
 // keep to the places where such children were, in their new order; children of
 // other names stay where they are.
 type group struct {
-	name   string
 	nodes  []int32 // one a place, in the order of the document
-	same   bool    // nothing to be done
 	was    []any   // one a node
 	is     []any
-	array  bool  // is is one for jq too
 	pairs  []int // for each of is the index of its node, or -1
 	starts []int // the first of is at each place, and then the length of is; nil: each stays in its place
+	array  bool  // is is one for jq too
 }
 
 // place is where a child was.
-type place struct{ group, index int32 }
+type place struct {
+	node  int32
+	group int32 // or one of those below
+	index int32 // in the group
+}
+
+// The places of names that need no group, which most are.
+const (
+	same int32 = -1 - iota // nothing is to be done
+	lone                   // one child, and one it stays
+	gone
+)
 
 // plan is what becomes of the children of an element.
 type plan struct {
@@ -33,37 +42,11 @@ type plan struct {
 // plan pairs the children of c before and after.
 func (e *editor) plan(c *change) plan {
 	var p plan
-	var byName map[string]int32
-	last := int32(-1)
-	for i := c.node + 1; i < e.nodes[c.node].next; i = e.nodes[i].next {
-		start := int(e.nodes[i].start) + 1
-		name := e.text[start : start+nameLength(e.text[start:])]
-		if last < 0 || p.groups[last].name != name {
-			var known bool
-			if last, known = byName[name]; !known {
-				if byName == nil {
-					byName = make(map[string]int32)
-				}
-				last = int32(len(p.groups))
-				byName[name] = last
-				p.groups = append(p.groups, group{name: name})
-			}
-		}
-		g := &p.groups[last]
-		p.places = append(p.places, place{last, int32(len(g.nodes))})
-		g.nodes = append(g.nodes, i)
+	if next := e.nodes[c.node].next; next > c.node+1 {
+		e.places(c, &p)
 	}
 	for i := range p.groups {
 		g := &p.groups[i]
-		was, is := c.was[g.name], c.is[g.name]
-		if g.same = value.Same(was, is) && is != nil; g.same {
-			p.left += len(g.nodes)
-			continue
-		}
-		if v, ok := c.is[g.name]; ok {
-			g.is, g.array = listOf(v)
-		}
-		g.was, _ = listOf(was)
 		g.pairs = e.pairer.Pair(g.was, g.is)
 		if !value.InPlace(g.pairs, len(g.was)) {
 			g.starts = starts(g.pairs, len(g.was))
@@ -77,6 +60,70 @@ func (e *editor) plan(c *change) plan {
 	}
 	return p
 }
+
+// places finds the children that are, and their groups.
+func (e *editor) places(c *change, p *plan) {
+	n := 0
+	for i := c.node + 1; i < e.nodes[c.node].next; i = e.nodes[i].next {
+		n++
+	}
+	p.places = make([]place, 0, n)
+	var groups map[string]int32
+	var last string
+	of := same
+	for i := c.node + 1; i < e.nodes[c.node].next; i = e.nodes[i].next {
+		name := e.nameOf(i)
+		if len(p.places) == 0 || name != last {
+			last = name
+			was, is := c.was[name], c.is[name]
+			_, stays := c.is[name]
+			known, ok := groups[name]
+			switch {
+			case ok:
+				of = known
+			case value.Same(was, is): // was is not null
+				of = same
+			case single(was) && stays && single(is):
+				of = lone
+			case single(was) && (!stays || count(is) == 0):
+				of = gone
+			default:
+				if groups == nil {
+					groups = make(map[string]int32)
+				}
+				of = int32(len(p.groups))
+				groups[name] = of
+				var g group
+				g.was, _ = listOf(was)
+				if stays {
+					g.is, g.array = listOf(is)
+				}
+				g.nodes = make([]int32, 0, len(g.was))
+				p.groups = append(p.groups, g)
+			}
+		}
+		at := place{node: i, group: of}
+		switch of {
+		case same, lone:
+			p.left++
+		case gone:
+			p.reshaped = true
+		default:
+			g := &p.groups[of]
+			at.index = int32(len(g.nodes))
+			g.nodes = append(g.nodes, i)
+		}
+		p.places = append(p.places, at)
+	}
+}
+
+func (e *editor) nameOf(n int32) string {
+	start := int(e.nodes[n].start) + 1
+	return e.text[start : start+nameLength(e.text[start:])]
+}
+
+// single reports whether a member is one element.
+func single(v codec.Value) bool { return count(v) == 1 }
 
 // listOf is a member as the list of its elements, and whether it is an array.
 func listOf(v codec.Value) ([]any, bool) {
@@ -130,16 +177,23 @@ func (g *group) at(i int32) (from, to int) {
 
 // place writes the elements that come to where a child was. In layout each has
 // the white space before it that the child had, and goes with it.
-func (e *editor) place(p *plan, at place, layout bool) error {
-	g := &p.groups[at.group]
-	if g.same {
+func (e *editor) place(c *change, p *plan, at place, layout bool) error {
+	if at.group == same {
 		return nil
 	}
-	n := e.nodes[g.nodes[at.index]]
+	n := e.nodes[at.node]
+	if at.group == lone {
+		return e.lone(c, at.node)
+	}
 	lead := n.start
 	if layout {
 		lead = e.leadOf(n)
 	}
+	if at.group == gone {
+		e.cut(int(lead), int(n.end))
+		return nil
+	}
+	g := &p.groups[at.group]
 	from, to := g.at(at.index)
 	switch {
 	case from == to:
@@ -149,6 +203,7 @@ func (e *editor) place(p *plan, at place, layout bool) error {
 		return e.paired(g, from)
 	}
 	e.cut(int(n.start), int(n.end))
+	name := e.nameOf(at.node)
 	for i := from; i < to; i++ {
 		if i > from {
 			e.out = append(e.out, e.text[lead:n.start]...)
@@ -158,8 +213,8 @@ func (e *editor) place(p *plan, at place, layout bool) error {
 			e.pos = int(e.nodes[g.nodes[j]].start)
 			err = e.paired(g, i)
 			e.keepTo(int(e.nodes[g.nodes[j]].end))
-		} else {
-			err = g.within(i, e.writer.element(g.name, g.is[i]))
+		} else if err = e.writer.element(name, g.is[i]); err != nil {
+			err = e.stepOf(g, i).within(err)
 		}
 		if err != nil {
 			return err
@@ -169,20 +224,36 @@ func (e *editor) place(p *plan, at place, layout bool) error {
 	return nil
 }
 
+// lone brings a child that is the only one of its name to what it shall be.
+func (e *editor) lone(c *change, n int32) error {
+	way := step{e.nameOf(n), -1}
+	was, is := c.was[way.name], c.is[way.name]
+	if a, ok := was.([]any); ok {
+		was = a[0]
+	}
+	if a, ok := is.([]any); ok {
+		is, way.index = a[0], 0
+	}
+	if err := e.element(n, was, is); err != nil {
+		return way.within(err)
+	}
+	return nil
+}
+
 // paired brings the node that element i pairs with to it.
 func (e *editor) paired(g *group, i int) error {
 	j := g.pairs[i]
-	return g.within(i, e.element(g.nodes[j], g.was[j], g.is[i]))
+	if err := e.element(g.nodes[j], g.was[j], g.is[i]); err != nil {
+		return e.stepOf(g, i).within(err)
+	}
+	return nil
 }
 
-func (g *group) within(i int, err error) error {
-	if err == nil {
-		return nil
-	}
+func (e *editor) stepOf(g *group, i int) step {
 	if !g.array {
 		i = -1
 	}
-	return step{g.name, i}.within(err)
+	return step{e.nameOf(g.nodes[0]), i}
 }
 
 // leadOf is the start of the white space before n.
@@ -208,7 +279,7 @@ func (e *editor) added(c *change, lead string) error {
 // text.
 func (e *editor) layout(c *change, p *plan) error {
 	for _, at := range p.places {
-		if err := e.place(p, at, true); err != nil {
+		if err := e.place(c, p, at, true); err != nil {
 			return err
 		}
 	}
@@ -216,14 +287,16 @@ func (e *editor) layout(c *change, p *plan) error {
 		return nil
 	}
 	at := p.places[len(p.places)-1]
-	last := e.nodes[p.groups[at.group].nodes[at.index]]
+	last := e.nodes[at.node]
 	e.cut(int(last.end), int(last.end))
 	return e.added(c, e.text[e.leadOf(last):last.start])
 }
 
 // stays reports whether a child is where at was.
 func (p *plan) stays(at place) bool {
-	g := &p.groups[at.group]
-	from, to := g.at(at.index)
-	return g.same || from < to
+	if at.group < 0 {
+		return at.group != gone
+	}
+	from, to := p.groups[at.group].at(at.index)
+	return from < to
 }

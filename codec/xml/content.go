@@ -13,7 +13,7 @@ func (e *editor) content(c *change) error {
 	switch {
 	case !c.retext && !p.reshaped:
 		for _, at := range p.places {
-			if err := e.place(&p, at, false); err != nil {
+			if err := e.place(c, &p, at, false); err != nil {
 				return err
 			}
 		}
@@ -22,16 +22,6 @@ func (e *editor) content(c *change) error {
 		return e.layout(c, &p)
 	}
 	return e.mixed(c, &p)
-}
-
-// piece is a token together with what becomes of it.
-type piece struct {
-	token
-	run   int  // the run it is in, as the children that stay divide them
-	data  bool // it is part of the text
-	gone  bool
-	write bool // text in place of what it was
-	alone bool // and that, white space, is the only data of its run
 }
 
 // mixed writes an element's children and text where one has to do with the
@@ -59,7 +49,7 @@ func (e *editor) mixed(c *change, p *plan) error {
 		}
 		e.freshText(lead, p.left > 0 && isBlank(lead))
 	}
-	if err := e.pass(p, pieces); err != nil {
+	if err := e.pass(c, p, pieces); err != nil {
 		return err
 	}
 	if len(c.newChildren) > 0 {
@@ -71,20 +61,18 @@ func (e *editor) mixed(c *change, p *plan) error {
 		}
 	}
 	if empty {
-		start := int(n.start) + 1
-		e.close(e.text[start : start+nameLength(e.text[start:])])
+		e.close(e.nameOf(c.node))
 	}
 	return nil
 }
 
-// pieces returns the content of element n.
+// pieces returns the content of an element with what it is.
 func (e *editor) pieces(n int32, p *plan) []piece {
-	tokens := e.tokens(n)
-	pieces := make([]piece, len(tokens))
-	start, run, nth := 0, 0, 0 // start: of the run as it was
-	for i, t := range tokens {
-		pieces[i] = piece{token: t, run: run}
-		if t.kind != child {
+	pieces := e.tokens(n, 2*len(p.places)+1)
+	start, run, nth := 0, int32(0), 0 // start: of the run as it was
+	for i := range pieces {
+		pieces[i].run = run
+		if pieces[i].kind != child {
 			continue
 		}
 		markData(pieces[start:i], len(p.places) > 0)
@@ -100,8 +88,8 @@ func (e *editor) pieces(n int32, p *plan) []piece {
 // markData marks the pieces of a run, unless that is layout.
 func markData(run []piece, layout bool) {
 	data := !layout
-	for _, t := range run {
-		data = data || t.isData()
+	for i := range run {
+		data = data || run[i].isData()
 	}
 	for i := range run {
 		run[i].data = data && run[i].kind.isText()
@@ -171,7 +159,7 @@ func anyData(pieces []piece, data []int) bool {
 }
 
 // within returns those of data that are in a run.
-func within(pieces []piece, data []int, run int) []int {
+func within(pieces []piece, data []int, run int32) []int {
 	var list []int
 	for _, i := range data {
 		if pieces[i].run == run {
@@ -213,9 +201,14 @@ func changed(was, is string, pieces []piece, data []int) (from, to, start, end i
 // dropLayout takes away the layout that would become data. lead says that the
 // first run has text in front.
 func dropLayout(pieces []piece, lead, children bool) {
-	hasData := map[int]bool{0: lead}
-	for _, t := range pieces {
-		if t.data && !t.gone {
+	runs := int32(1)
+	if len(pieces) > 0 {
+		runs += pieces[len(pieces)-1].run
+	}
+	hasData := make([]bool, runs)
+	hasData[0] = lead
+	for i := range pieces {
+		if t := &pieces[i]; t.data && !t.gone {
 			hasData[t.run] = true
 		}
 	}
@@ -228,15 +221,16 @@ func dropLayout(pieces []piece, lead, children bool) {
 }
 
 // pass writes the pieces, in their order.
-func (e *editor) pass(p *plan, pieces []piece) error {
+func (e *editor) pass(c *change, p *plan, pieces []piece) error {
 	nth := 0
 	joins := false // something before the piece is gone
-	for _, t := range pieces {
+	for i := range pieces {
+		t := &pieces[i]
 		switch {
 		case t.kind == child:
 			at := p.places[nth]
 			nth++
-			if err := e.place(p, at, false); err != nil {
+			if err := e.place(c, p, at, false); err != nil {
 				return err
 			}
 			joins = joins || !p.stays(at)

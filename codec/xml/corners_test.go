@@ -87,6 +87,10 @@ func TestText(t *testing.T) {
 			{JQ: `.a["#text"] |= .[1:]`, Out: "<a>]<b/>&gt;<b/>]]<c/>></a>"},
 			{JQ: `.a |= {"#text": (.["#text"] | .[1:])}`, Out: "<a>]&gt;]]&gt;</a>"},
 		}},
+		{Name: "CDATA that becomes text", In: "<a><![CDATA[x]]>></a>", Edits: []codectest.Edit{
+			{JQ: `.a = "\r]]>"`, Out: "<a>&#13;]]&gt;</a>"},
+			{JQ: `.a = "]]>"`, Out: "<a><![CDATA[]]]]>></a>"},
+		}},
 		{Name: "line ends", In: "<a b='x\r\ny\tz&#10;'>1\r\n2\r3&#13;</a>", Value: object{"a": object{"@b": "x y z\n", "#text": "1\n2\n3\r"}}, Edits: []codectest.Edit{
 			{JQ: `.a["#text"] += "\n"`, Out: "<a b='x\r\ny\tz&#10;'>1\n2\n3&#13;\n</a>"},
 			{JQ: `.a["@b"] += "\t\r'\"<&>"`, Out: "<a b='x y z&#10;&#9;&#13;&apos;\"&lt;&amp;>'>1\r\n2\r3&#13;</a>"},

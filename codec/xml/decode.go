@@ -11,16 +11,17 @@ const bom = "\ufeff"
 // decoder reads one document in one pass. Attributes and children of the
 // elements that are still open wait on stacks.
 type decoder struct {
-	text   string
-	pos    int
-	depth  int // elements that are open
-	max    int
-	arrays *paths
-	names  []string
-	values []codec.Value
-	buf    []byte            // text that is in pieces
-	keys   map[string]string // from an attribute's name to its key
-	groups grouper
+	text     string
+	pos      int
+	depth    int // elements that are open
+	max      int
+	elements int // so far
+	arrays   *paths
+	names    []string
+	values   []codec.Value
+	buf      []byte            // text that is in pieces
+	keys     map[string]string // from an attribute's name to its key
+	groups   grouper
 }
 
 // document returns the root element's name and value.
@@ -70,6 +71,7 @@ func (d *decoder) element(arrays *paths) (string, codec.Value, error) {
 		return "", nil, &codec.LimitError{Format: name, Limit: "depth", Max: int64(d.max)}
 	}
 	d.depth++
+	d.elements++
 	d.pos++
 	tag, err := d.name()
 	if err != nil {
@@ -121,7 +123,7 @@ func (d *decoder) attributes(base int) (empty bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		d.names, d.values = append(d.names, key), append(d.values, v)
+		d.push(key, v)
 	}
 }
 
@@ -266,7 +268,7 @@ func (d *decoder) content(tag string, arrays *paths) (string, error) {
 			if err != nil {
 				return "", err
 			}
-			d.names, d.values = append(d.names, name), append(d.values, v)
+			d.push(name, v)
 		}
 	}
 }

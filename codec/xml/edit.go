@@ -20,6 +20,7 @@ type editor struct {
 	original *Original
 	after    codec.Value
 	origins  *origins // made when first needed
+	tag      []attribute
 }
 
 func (o *Original) edit(v codec.Value) ([]byte, error) {
@@ -37,7 +38,7 @@ func (o *Original) edit(v codec.Value) ([]byte, error) {
 	if root.name == o.root && value.Same(before, after) {
 		return o.data, nil
 	}
-	e := editor{text: o.text, nodes: index(o.text), original: o, after: v}
+	e := editor{text: o.text, nodes: index(o.text, o.elements), original: o, after: v}
 	e.moved = e.copyMoved
 	if root.name == o.root {
 		err = e.element(0, before, after)
@@ -63,6 +64,9 @@ func (e *editor) keepTo(end int) {
 
 // cut keeps the text up to start and leaves out what follows up to end.
 func (e *editor) cut(start, end int) {
+	if e.out == nil {
+		e.out = make([]byte, 0, len(e.text)+len(e.text)/8+64)
+	}
 	e.edits++
 	e.keepTo(start)
 	e.pos = end
@@ -116,7 +120,8 @@ type change struct {
 }
 
 func (e *editor) attributes(c *change) error {
-	nameEnd, list := tagOf(e.text, e.nodes[c.node])
+	nameEnd, list := tagOf(e.text, e.nodes[c.node], e.tag[:0])
+	e.tag = list
 	c.tagEnd = nameEnd
 	lead, quote := " ", byte('"')
 	var key []byte

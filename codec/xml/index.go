@@ -13,9 +13,9 @@ type node struct {
 	next  int32 // the index of the first node that is no part of this one
 }
 
-// index finds all elements of a document that Decode accepted.
-func index(text string) []node {
-	nodes := make([]node, 0, 8+len(text)/64)
+// index finds all elements of a document that Decode accepted, and counted.
+func index(text string, count int) []node {
+	nodes := make([]node, 0, count)
 	var open []int32
 	for pos := 0; ; {
 		i := strings.IndexByte(text[pos:], '<')
@@ -78,8 +78,8 @@ type attribute struct {
 	value, end int // between its quotes; the end is that of the value
 }
 
-// tagOf returns the end of an element's name, and its attributes.
-func tagOf(text string, n node) (nameEnd int, list []attribute) {
+// tagOf returns the end of an element's name, and list with its attributes.
+func tagOf(text string, n node, list []attribute) (nameEnd int, _ []attribute) {
 	pos := int(n.start) + 1
 	pos += nameLength(text[pos:])
 	nameEnd = pos
@@ -102,32 +102,37 @@ func tagOf(text string, n node) (nameEnd int, list []attribute) {
 	}
 }
 
-// token is a part of an element's content.
-type token struct {
-	kind       tokenKind
+// piece is a part of an element's content, and what becomes of it.
+type piece struct {
+	text       string // of literal, blank and cdata: what it means, or shall mean
 	start, end int32
-	text       string // of literal and cdata: what it means
+	run        int32 // the run it is in, as the children that stay divide them
+	kind       kind
+	data       bool // it is part of the text
+	gone       bool
+	write      bool // text in place of what it was
+	alone      bool // and that, white space, is the only data of its run
 }
 
-type tokenKind uint8
+type kind uint8
 
 const (
-	literal tokenKind = iota // text as itself, with references
-	blank                    // the same, white space alone without references
+	literal kind = iota // text as itself, with references
+	blank               // the same, white space alone without references
 	cdata
-	child // an element; tokens of it are the element's children, in their order
+	child // an element; the children, in their order
 	aside // a comment or a processing instruction
 )
 
-func (k tokenKind) isText() bool { return k <= cdata }
+func (k kind) isText() bool { return k <= cdata }
 
-// tokens returns the content of element n.
-func (e *editor) tokens(n int32) []token {
-	var list []token
+// tokens returns the content of element n, which is about so many pieces.
+func (e *editor) tokens(n int32, about int) []piece {
+	list := make([]piece, 0, about)
 	text, next := e.text, n+1
 	pos, end := int(e.nodes[n].inner), int(e.nodes[n].close)
 	for pos < end {
-		t := token{start: int32(pos)}
+		t := piece{start: int32(pos)}
 		switch {
 		case text[pos] != '<':
 			pos += strings.IndexByte(text[pos:], '<')

@@ -8,7 +8,7 @@ import (
 // origins knows the decoded elements by their members.
 type origins struct {
 	nodes map[value.ID]int32
-	uses  map[value.ID]int // how often an edit has them: once, or more
+	uses  map[value.ID]int // in how many places an edit has them: one, or more
 }
 
 // copyMoved writes a decoded element as it was, under name.
@@ -20,7 +20,7 @@ func (e *editor) copyMoved(name string, members map[string]any) bool {
 	if e.origins == nil {
 		e.origins = &origins{nodes: make(map[value.ID]int32), uses: make(map[value.ID]int)}
 		e.learn(0, e.original.value[e.original.root])
-		e.origins.count(e.after, 1)
+		e.origins.count(e.after)
 	}
 	at, ok := e.origins.nodes[id]
 	if !ok {
@@ -55,8 +55,7 @@ func (e *editor) learn(n int32, v codec.Value) {
 	members, _ := v.(map[string]any)
 	seen := make(map[string]int)
 	for i := n + 1; i < e.nodes[n].next; i = e.nodes[i].next {
-		start := int(e.nodes[i].start) + 1
-		name := e.text[start : start+nameLength(e.text[start:])]
+		name := e.nameOf(i)
 		child := members[name]
 		if a, ok := child.([]any); ok {
 			child = a[seen[name]]
@@ -66,33 +65,24 @@ func (e *editor) learn(n int32, v codec.Value) {
 	}
 }
 
-// count counts the uses of all containers in v, which is used so often itself.
-func (o *origins) count(v codec.Value, times int) {
+// count counts the uses of all containers in v.
+func (o *origins) count(v codec.Value) {
 	if id, ok := value.Identity(v); ok {
-		before := o.uses[id]
-		if before > 1 {
-			return // and so are all in it
+		if o.uses[id] > 1 {
+			return // as all in it
 		}
-		o.uses[id] = before + times
+		o.uses[id]++
 	}
 	switch v := v.(type) {
 	case []any:
 		for _, e := range v {
-			o.count(e, o.times(v, times))
+			o.count(e)
 		}
 	case map[string]any:
 		for _, e := range v {
-			o.count(e, o.times(v, times))
+			o.count(e)
 		}
 	}
-}
-
-// times is how often what is in v is used.
-func (o *origins) times(v codec.Value, times int) int {
-	if id, ok := value.Identity(v); ok && o.uses[id] > 1 {
-		return 2
-	}
-	return times
 }
 
 // withoutAsides writes content without its comments and processing

@@ -89,7 +89,7 @@ func (c Codec) Decode(data []byte, limits codec.Limits) (codec.Value, codec.Orig
 		return nil, nil, err
 	}
 	o := map[string]any{root: v}
-	return o, &Original{data: data, text: d.text, value: o, root: root}, nil
+	return o, &Original{data: data, text: d.text, value: o, root: root, elements: d.elements}, nil
 }
 
 // Encode writes v onto original, or from scratch if original is nil. A document
@@ -112,10 +112,11 @@ func (Codec) Encode(original codec.Original, v codec.Value) ([]byte, error) {
 
 // Original is what Decode keeps: the document and what it read as.
 type Original struct {
-	data  []byte
-	text  string // data again
-	value map[string]any
-	root  string
+	data     []byte
+	text     string // data again
+	value    map[string]any
+	root     string
+	elements int // how many there are
 }
 
 // step is the way from an object into one of its elements.
