@@ -166,7 +166,7 @@ func (e *editor) replace(s *span, v codec.Value) error {
 	if n := len(e.out); n > 0 && s.end == start && !isSpace(e.out[n-1]) {
 		e.write(" ")
 	}
-	if s.scalar() && sizeOf(v) == 0 {
+	if s.scalar() && !isCollection(v) {
 		text, err := e.styled(s, v)
 		e.write(text)
 		if s.empty() && s.end == len(e.text) && strings.HasSuffix(e.text, "\n") {
@@ -180,6 +180,14 @@ func (e *editor) replace(s *span, v codec.Value) error {
 		return e.block(v, indent, 0)
 	}
 	return e.flow(v)
+}
+
+func isCollection(v codec.Value) bool {
+	switch v.(type) {
+	case map[string]any, []any:
+		return true
+	}
+	return false
 }
 
 // styled is a scalar in the style of the one that it replaces.

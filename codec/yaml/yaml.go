@@ -96,7 +96,7 @@ type Original struct {
 }
 
 func (o *Original) edit(v codec.Value) ([]byte, error) {
-	if value.Same(o.value, v) {
+	if value.Equal(o.value, v) {
 		return o.data, nil
 	}
 	out, err := o.difference(v)
