@@ -31,6 +31,7 @@
 package csv
 
 import (
+	"fmt"
 	"math"
 	"mime"
 	"unicode/utf8"
@@ -44,9 +45,9 @@ const (
 
 	// maxColumns is four times what spreadsheets take.
 	maxColumns = 1 << 16
-	// A row is at least two bytes and as an object some 330: rows are bounded
+	// A row is at least two bytes and as an object some 400: rows are bounded
 	// to one for rowBytes bytes of the size limit, or minRows if that is more.
-	rowBytes = 8
+	rowBytes = 10
 	minRows  = 1 << 16
 )
 
@@ -64,19 +65,17 @@ var _ codec.Codec = Codec{}
 // TSV returns the codec of tab separated values with a header row.
 func TSV() Codec { return Codec{Comma: '\t'} }
 
-// Of returns the codec that a Content-Type field's value asks for: the one with
-// tabs for text/tab-separated-values, and one without a header row if the
-// parameter header is "absent" (RFC 4180, section 3).
-func Of(contentType string) Codec {
-	media, params, err := mime.ParseMediaType(contentType)
+// For returns the codec for a Content-Type field's value: c, but without a header
+// row if the parameter header is "absent" (RFC 4180, section 3).
+func (c Codec) For(contentType string) (codec.Codec, error) {
+	_, params, err := mime.ParseMediaType(contentType)
 	if err != nil {
-		return Codec{}
+		return nil, fmt.Errorf("csv: parse content type: %w", err)
 	}
-	c := Codec{NoHeader: params["header"] == "absent"}
-	if media == "text/tab-separated-values" {
-		c.Comma = '\t'
+	if params["header"] == "absent" {
+		c.NoHeader = true
 	}
-	return c
+	return c, nil
 }
 
 // Name returns "tsv" if tabs separate the cells, and else "csv".

@@ -160,16 +160,15 @@ func TestContractOfTSV(t *testing.T) {
 	})
 }
 
-func TestOf(t *testing.T) {
-	for contentType, want := range map[string]csv.Codec{
-		"text/csv": {},
-		"text/csv; charset=utf-8; header=present":  {},
-		"Text/CSV; Header=absent":                  {NoHeader: true},
-		"text/tab-separated-values; header=absent": {Comma: '\t', NoHeader: true},
-		";": {},
+func TestFor(t *testing.T) {
+	for contentType, want := range map[string]codec.Codec{
+		"text/csv": csv.TSV(),
+		"text/csv; charset=utf-8; header=present": csv.TSV(),
+		"Text/CSV; Header=absent":                 csv.Codec{Comma: '\t', NoHeader: true},
+		"; header=absent":                         nil,
 	} {
-		if got := csv.Of(contentType); got != want {
-			t.Errorf("Of(%q) = %+v, want %+v", contentType, got, want)
+		if got, err := csv.TSV().For(contentType); got != want || (err != nil) != (want == nil) {
+			t.Errorf("For(%q) = %+v, %v, want %+v", contentType, got, err, want)
 		}
 	}
 }

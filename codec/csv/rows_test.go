@@ -11,8 +11,8 @@ import (
 
 // pass sends text through rows in pieces of size bytes. program makes of each
 // row none, one or more.
-func pass(c csv.Codec, text, program string, size int) (out string, rows []any, err error) {
-	r := c.Rows(codec.Limits{Size: 64})
+func pass(c csv.Codec, text, program string, size int, limits codec.Limits) (out string, rows []any, err error) {
+	r := c.Rows(limits)
 	var buf []byte
 	for at := 0; ; {
 		end := min(at+size, len(text))
@@ -102,7 +102,7 @@ func TestRows(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for size := 1; size <= len(test.in)+1; size++ {
-				out, _, err := pass(test.codec, test.in, test.program, size)
+				out, _, err := pass(test.codec, test.in, test.program, size, codec.Limits{Size: 64})
 				switch {
 				case test.err == "" && (err != nil || out != test.out):
 					t.Fatalf("in pieces of %d: %q, %v, want %q", size, out, err, test.out)
