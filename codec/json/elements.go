@@ -27,6 +27,9 @@ func (r *Runner) emitArray(at int32) {
 		r.emitFiltered(at)
 		return
 	}
+	if touched > 1 && r.keepApart(at) {
+		touched = 1
+	}
 	base, edits := len(r.spans), r.edits
 	for c := r.nodes[at].first; c != 0 && r.outcome == Changed; c = r.nodes[c].next {
 		n := &r.nodes[c]
@@ -35,7 +38,7 @@ func (r *Runner) emitArray(at int32) {
 		}
 		if touched == 1 {
 			r.emit(c)
-			return
+			continue
 		}
 		r.keepTo(int(n.start))
 		s := span{start: int(n.start), end: int(n.end), from: len(r.out)}
@@ -48,6 +51,64 @@ func (r *Runner) emitArray(at int32) {
 		r.checkPairs(r.spans[base:])
 	}
 	r.spans = r.spans[:base]
+}
+
+// keepApart reports whether one place tells each touched element from what any
+// was before: the usual case, in which the same is done to all of them. It
+// need not find such a place.
+func (r *Runner) keepApart(at int32) bool {
+	place, leaf := int32(none), int32(none)
+	for c := r.nodes[at].first; c != 0; c = r.nodes[c].next {
+		if !r.nodes[c].touched {
+			continue
+		}
+		n := r.leaf(c)
+		if n == none || r.nodes[n].start == none || place != none && r.nodes[n].place != place {
+			return false
+		}
+		m := &r.nodes[n]
+		switch {
+		case place == none:
+			place, leaf = m.place, n
+		case m.state != r.nodes[leaf].state:
+			return false
+		}
+		if m.state == isGone {
+			continue // it was there in each, and is in none
+		}
+		v := &r.vals[m.val]
+		if v.isContainer() || !sameVal(v, &r.vals[r.nodes[leaf].val]) || r.equal(m, v) {
+			return false
+		}
+	}
+	return place != none
+}
+
+// leaf returns the first place that was written to on the way down from node
+// at, or none if there is a container in the way that is not the text's own.
+func (r *Runner) leaf(at int32) int32 {
+	for {
+		switch n := &r.nodes[at]; {
+		case n.state == isMade || n.alone:
+			return none
+		case n.state != isKept:
+			return at
+		default:
+			c := n.first
+			for c != 0 && !r.nodes[c].touched {
+				c = r.nodes[c].next
+			}
+			if c == 0 || n.kind == isArray {
+				return none
+			}
+			at = c
+		}
+	}
+}
+
+// sameVal reports whether two scalars are held alike.
+func sameVal(a, b *val) bool {
+	return a.kind == b.kind && a.form == b.form && a.i == b.i && a.f == b.f && bytes.Equal(a.text, b.text) && bytes.Equal(a.raw, b.raw)
 }
 
 // checkPairs doubts if one element has become what another one was: the editor

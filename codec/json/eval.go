@@ -12,6 +12,9 @@ import (
 
 // eval works out e at node at. The result means nothing if the run is in doubt.
 func (r *Runner) eval(e *plan.Expr, at int32) val {
+	if r.measure(r.scratch); r.outcome != Changed {
+		return val{}
+	}
 	switch e.Op {
 	case plan.Read:
 		return r.valOf(r.find(e.Place, at))

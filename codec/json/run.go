@@ -25,6 +25,7 @@ type Runner struct {
 
 	outcome Outcome // Changed as long as nothing else is known
 	stop    int
+	most    int // bytes that may be made
 
 	out   []byte
 	pos   int // in text, of what is still to be copied
@@ -50,15 +51,20 @@ type Result struct {
 	Stop    int    // Stopped: of the statement
 }
 
-// maxNodes is how many places of one text a run may look at. Beyond it the
-// program itself runs, which counts its steps.
-const maxNodes = 1 << 16
+// What a run may come to. Beyond it the program itself runs, which counts its
+// steps and what it makes.
+const (
+	maxNodes = 1 << 14 // places of one text that are looked at
+	maxMade  = 8 << 20 // bytes of a new message, and of all that is made on the way; more if a message may have more
+	maxKept  = 1 << 16 // bytes of a buffer that waits for the next run
+)
 
 // Run runs p on data, which is as strictly checked as by Decode, and has its
 // errors. vars stand by their numbers in p. What it does not call [Unsure] is
 // what Decode, p's program and Encode make of data, byte for byte. The result
 // may share memory with dst or data, with nothing else.
 func (r *Runner) Run(p *plan.Plan, data []byte, vars []codec.Value, limits codec.Limits, dst []byte) (Result, error) {
+	defer r.rest()
 	if err := r.read(p, data, vars, limits); err != nil || r.outcome == Unsure {
 		return Result{}, err
 	}
@@ -76,13 +82,25 @@ func (r *Runner) Run(p *plan.Plan, data []byte, vars []codec.Value, limits codec
 	case Unchanged:
 		result.Data = data
 	}
-	r.plan, r.text, r.vars, r.out = nil, nil, nil, nil
 	return result, nil
+}
+
+// rest lets go of what the run was about.
+func (r *Runner) rest() {
+	r.plan, r.text, r.vars, r.out, r.by = nil, nil, nil, nil, val{}
+	clear(r.vals)
+	if cap(r.nodes) > maxKept/64 {
+		r.nodes, r.vals, r.added, r.spans, r.seen = nil, nil, nil, nil, nil
+	}
+	if cap(r.scratch) > maxKept {
+		r.scratch = nil
+	}
 }
 
 // Eval works out the Result of p, whose Body only selects and stops. The
 // outcome is Changed if there is a value.
 func (r *Runner) Eval(p *plan.Plan, data []byte, vars []codec.Value, limits codec.Limits) (codec.Value, Outcome, error) {
+	defer r.rest()
 	if err := r.read(p, data, vars, limits); err != nil || r.outcome == Unsure {
 		return nil, Unsure, err
 	}
@@ -100,7 +118,7 @@ func (r *Runner) read(p *plan.Plan, data []byte, vars []codec.Value, limits code
 	r.plan, r.text, r.vars = p, data, vars
 	r.nodes, r.vals, r.scratch = r.nodes[:0], r.vals[:0], r.scratch[:0]
 	r.added, r.spans = r.added[:0], r.spans[:0]
-	r.outcome, r.stop = Changed, 0
+	r.outcome, r.stop, r.most = Changed, 0, max(maxMade, int(min(limits.Size, math.MaxInt32)))
 	if int64(len(data)) <= min(int64(limits.Size), math.MaxInt32) {
 		i := skimSpace(data, startOf(data))
 		r.nodes = append(r.nodes, spot{parent: none})
@@ -115,3 +133,10 @@ func (r *Runner) read(p *plan.Plan, data []byte, vars []codec.Value, limits code
 
 // doubt ends the run: the plan cannot tell.
 func (r *Runner) doubt() { r.outcome = Unsure }
+
+// measure doubts if too much has been made.
+func (r *Runner) measure(made []byte) {
+	if len(made) > r.most {
+		r.doubt()
+	}
+}

@@ -29,6 +29,7 @@ func (r *Runner) keepTo(end int) {
 
 func (r *Runner) cut(start, end int32) {
 	r.edits++
+	r.measure(r.out)
 	r.keepTo(int(start))
 	r.pos = int(end)
 }
@@ -191,6 +192,9 @@ func (r *Runner) emitAdded(n *spot, base int, others bool) {
 }
 
 func (r *Runner) writeMember(at int32, colon []byte) {
+	if r.measure(r.out); r.outcome != Changed {
+		return
+	}
 	w := writer{out: r.out}
 	w.string(r.nameOf(at))
 	r.out = append(w.out, colon...)

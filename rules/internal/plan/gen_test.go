@@ -184,6 +184,26 @@ func (c *choices) program() string {
 	return out
 }
 
+// steps are mostly one.
+func (c *choices) steps() []Step {
+	var steps []Step
+	for {
+		s := Step{}
+		if c.of(4) == 3 {
+			s.When = c.cond()
+		}
+		if c.of(8) == 7 {
+			s.Stop = true
+		} else {
+			s.JQ = c.program()
+		}
+		steps = append(steps, s)
+		if c.of(4) < 3 {
+			return steps
+		}
+	}
+}
+
 func (c *choices) space() string {
 	if c.of(4) > 0 {
 		return ""

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -19,87 +20,115 @@ func testValues() []any {
 	return []any{1.5, map[string]any{"a": "x", "b": 1, "c": []any{1, "x"}, "d": nil}}
 }
 
-// slow is what a program makes of a text without a plan: none if it yields nothing.
-func slow(t testing.TB, p *jq.Program, text []byte) (out []byte, none bool, err error) {
+// step is a [Step] with its programs.
+type step struct {
+	Step
+	when, jq *jq.Program
+}
+
+// programOf compiles src, nil if it is empty or no program.
+func programOf(src string) *jq.Program {
+	p, _ := jq.Compile(src, testVariables)
+	return p
+}
+
+// slow is what steps make of a text without a plan.
+func slow(steps []step, text []byte) (json.Result, error) {
 	v, original, err := json.Codec{}.Decode(text, codec.Limits{})
 	if err != nil {
-		return nil, false, err
+		return json.Result{}, err
 	}
-	var result any
-	count := 0
+	for i, s := range steps {
+		if s.when != nil {
+			holds, count, err := results(s.when, v)
+			if err != nil || count != 1 || holds != true && holds != false {
+				return json.Result{}, fmt.Errorf("no condition: %w", err)
+			}
+			if holds == false {
+				continue
+			}
+		}
+		if s.Stop {
+			return json.Result{Outcome: json.Stopped, Stop: i}, nil
+		}
+		count := 0
+		if v, count, err = results(s.jq, v); err != nil || count > 1 {
+			return json.Result{}, fmt.Errorf("no result: %w", err)
+		}
+		if count == 0 {
+			return json.Result{Outcome: json.Nothing}, nil
+		}
+	}
+	out, err := json.Codec{}.Encode(original, v)
+	result := json.Result{Outcome: json.Changed, Data: out}
+	if bytes.Equal(out, text) {
+		result.Outcome = json.Unchanged
+	}
+	return result, err
+}
+
+func results(p *jq.Program, v any) (last any, count int, err error) {
 	err = p.Run(context.Background(), v, testValues(), jq.Limits{}, time.Unix(0, 0), func(v any) error {
-		result = v
+		last = v
 		count++
 		return nil
 	})
-	switch {
-	case err != nil:
-		return nil, false, err
-	case count == 0:
-		return nil, true, nil
-	case count > 1:
-		t.Fatalf("%d results", count)
-	}
-	out, err = json.Codec{}.Encode(original, result)
-	return out, false, err
+	return last, count, err
 }
 
 // tally counts how the programs and texts of a test went.
 type tally struct{ compiled, refused, sure, unsure, failed int }
 
-// differ compares a plan with its program on one text.
-func differ(t testing.TB, r *json.Runner, src string, text []byte, n *tally) {
-	p, problems := jq.Compile(src, testVariables)
-	if len(problems) > 0 {
-		return
+// differ compares the plan of steps with their programs on one text.
+func differ(t testing.TB, r *json.Runner, given []Step, text []byte, n *tally) {
+	var steps []step
+	for _, s := range given {
+		of := step{Step: s}
+		if s.When != "" {
+			if of.when = programOf(s.When); of.when == nil {
+				return
+			}
+		}
+		if !s.Stop {
+			if of.jq = programOf(s.JQ); of.jq == nil {
+				return
+			}
+		}
+		steps = append(steps, of)
 	}
-	fast, why := Compile([]Step{{JQ: src}}, testVariables)
-	if (fast == nil) == (why == "") {
-		t.Fatalf("%s: neither a plan nor a reason", src)
+	p, why := Compile(given, testVariables)
+	if (p == nil) == (why == "") {
+		t.Fatalf("%+v: neither a plan nor a reason", given)
 	}
-	if fast == nil {
+	if p == nil {
 		n.refused++
 		return
 	}
 	n.compiled++
-	given := bytes.Clone(text)
-	result, err := r.Run(fast, text, testValues(), codec.Limits{}, nil)
-	if !bytes.Equal(given, text) {
-		t.Fatalf("%s: changed its input %q to %q", src, given, text)
+	copied := bytes.Clone(text)
+	got, err := r.Run(p, text, testValues(), codec.Limits{}, nil)
+	if !bytes.Equal(copied, text) {
+		t.Fatalf("%+v: changed its input %q to %q", given, copied, text)
 	}
-	want, none, wantErr := slow(t, p, text)
+	want, wantErr := slow(steps, text)
 	var syntax *codec.SyntaxError
-	if errors.As(wantErr, &syntax) || errors.Is(wantErr, codec.ErrTooLarge) {
-		if err == nil && result.Outcome != json.Unsure || err != nil && err.Error() != wantErr.Error() {
-			t.Fatalf("%s on %q: got %v %v, want %v", src, text, result.Outcome, err, wantErr)
+	switch {
+	case errors.As(wantErr, &syntax) || errors.Is(wantErr, codec.ErrTooLarge):
+		if err == nil && got.Outcome != json.Unsure || err != nil && err.Error() != wantErr.Error() {
+			t.Fatalf("%+v on %q: got %v %v, want %v", given, text, got.Outcome, err, wantErr)
 		}
 		n.failed++
-		return
-	}
-	if err != nil {
-		t.Fatalf("%s on %q: %v", src, text, err)
-	}
-	switch result.Outcome {
-	case json.Unsure:
-		if wantErr != nil {
-			n.failed++
-		} else {
-			n.unsure++
-		}
-		return
-	case json.Nothing:
-		if !none {
-			t.Fatalf("%s on %q: got nothing, want %q %v", src, text, want, wantErr)
-		}
+	case err != nil:
+		t.Fatalf("%+v on %q: %v", given, text, err)
+	case got.Outcome == json.Unsure && wantErr != nil:
+		n.failed++
+	case got.Outcome == json.Unsure:
+		n.unsure++
+	case wantErr != nil || got.Outcome != want.Outcome || got.Stop != want.Stop || !bytes.Equal(got.Data, want.Data):
+		t.Fatalf("%+v on %q:\n got %+v %q\nwant %+v %q %v", given, text, got, got.Data, want, want.Data, wantErr)
 	default:
-		if wantErr != nil || none || !bytes.Equal(result.Data, want) {
-			t.Fatalf("%s on %q:\n got %q\nwant %q %v", src, text, result.Data, want, wantErr)
-		}
-		if (result.Outcome == json.Unchanged) != bytes.Equal(text, want) {
-			t.Fatalf("%s on %q: outcome %v", src, text, result.Outcome)
-		}
+		n.sure++
 	}
-	n.sure++
 }
 
 // programs is how many are made: fewer where the run is short.
@@ -120,9 +149,71 @@ func TestPlansAreTheirPrograms(t *testing.T) {
 			seed[i] = byte(random.Uint32())
 		}
 		c := &choices{bytes: seed}
-		src := c.program()
+		steps := c.steps()
 		for range 3 {
-			differ(t, &r, src, []byte(c.text()), &n)
+			differ(t, &r, steps, []byte(c.text()), &n)
+		}
+	}
+	t.Logf("%+v", n)
+}
+
+// differValue compares a plan of a value with its program on one text.
+func differValue(t testing.TB, r *json.Runner, src string, text []byte, n *tally) {
+	program := programOf(src)
+	p, why := Value(src, testVariables)
+	if (p == nil) == (why == "") {
+		t.Fatalf("%s: neither a plan nor a reason", src)
+	}
+	if p == nil || program == nil {
+		n.refused++
+		return
+	}
+	n.compiled++
+	got, outcome, err := r.Eval(p, text, testValues(), codec.Limits{})
+	v, _, wantErr := json.Codec{}.Decode(text, codec.Limits{})
+	if wantErr != nil {
+		if err == nil && outcome != json.Unsure || err != nil && err.Error() != wantErr.Error() {
+			t.Fatalf("%s on %q: got %v %v, want %v", src, text, outcome, err, wantErr)
+		}
+		n.failed++
+		return
+	}
+	want, count, wantErr := results(program, v)
+	switch {
+	case err != nil:
+		t.Fatalf("%s on %q: %v", src, text, err)
+	case outcome == json.Unsure && wantErr != nil:
+		n.failed++
+	case outcome == json.Unsure:
+		n.unsure++
+	case wantErr != nil || count != 1 || !same(got, want):
+		t.Fatalf("%s on %q: got %v, want %v %v", src, text, got, want, wantErr)
+	default:
+		n.sure++
+	}
+}
+
+// same reports whether two values are written alike.
+func same(a, b any) bool {
+	return bytes.Equal(json.AppendCompact(nil, a), json.AppendCompact(nil, b))
+}
+
+func TestValuesAreTheirPrograms(t *testing.T) {
+	var r json.Runner
+	var n tally
+	random := rand.New(rand.NewPCG(3, 4))
+	for range programs() {
+		seed := make([]byte, 400)
+		for i := range seed {
+			seed[i] = byte(random.Uint32())
+		}
+		c := &choices{bytes: seed}
+		src := c.cond()
+		if c.of(2) == 1 {
+			src = c.expr()
+		}
+		for range 3 {
+			differValue(t, &r, src, []byte(c.text()), &n)
 		}
 	}
 	t.Logf("%+v", n)
@@ -135,6 +226,7 @@ func FuzzPlan(f *testing.F) {
 	var r json.Runner
 	f.Fuzz(func(t *testing.T, program, text []byte) {
 		var n tally
-		differ(t, &r, (&choices{bytes: program}).program(), []byte((&choices{bytes: text}).text()), &n)
+		differValue(t, &r, (&choices{bytes: program}).cond(), []byte((&choices{bytes: text}).text()), &n)
+		differ(t, &r, (&choices{bytes: program}).steps(), []byte((&choices{bytes: text}).text()), &n)
 	})
 }
