@@ -1,9 +1,11 @@
 package json
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"math/big"
+	"math/bits"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -20,6 +22,7 @@ const (
 // that are still open wait on stacks, so that each is made in its final size.
 type decoder struct {
 	text      string
+	data      []byte // text again, to read eight bytes at a time; may be nil
 	pos       int
 	depth     int // containers that may still open
 	values    []codec.Value
@@ -265,6 +268,11 @@ func (d *decoder) string() (codec.Value, error) {
 }
 
 func (d *decoder) rawString() (string, error) {
+	if end := d.plainEnd(); end > 0 {
+		s := d.text[d.pos+1 : end-1]
+		d.pos = end
+		return s, nil
+	}
 	d.pos++
 	start := d.pos
 	ascii := true
@@ -287,6 +295,19 @@ func (d *decoder) rawString() (string, error) {
 		d.pos++
 	}
 	return "", d.unexpected("'\"'")
+}
+
+// plainEnd returns the end of a string of ASCII without escapes, or 0.
+func (d *decoder) plainEnd() int {
+	for i := d.pos + 1; i+8 <= len(d.data); i += 8 {
+		if mark := marks(binary.LittleEndian.Uint64(d.data[i:])); mark != 0 {
+			if i += bits.TrailingZeros64(mark) >> 3; d.data[i] == '"' {
+				return i + 1
+			}
+			return 0
+		}
+	}
+	return 0
 }
 
 // escaped reads on at the first backslash of the string that began at start.

@@ -18,6 +18,13 @@ const (
 	highs = 0x8080808080808080
 )
 
+// marks marks what ends a string or is odd in it: quotes, backslashes, control
+// characters and all that is not ASCII.
+func marks(w uint64) uint64 {
+	quote, escape := w^'"'*ones, w^'\\'*ones
+	return ((quote-ones)&^quote | (escape-ones)&^escape | (w - ' '*ones) | w) & highs
+}
+
 func skimSpace(text []byte, i int) int {
 	for i < len(text) && (text[i] == ' ' || text[i] == '\n' || text[i] == '\r' || text[i] == '\t') {
 		i++
@@ -132,9 +139,7 @@ func skimColon(text []byte, i int) int {
 func skimString(text []byte, i int) int {
 	i++
 	for i+8 <= len(text) {
-		w := binary.LittleEndian.Uint64(text[i:])
-		quote, escape := w^'"'*ones, w^'\\'*ones
-		mark := ((quote-ones)&^quote | (escape-ones)&^escape | (w - ' '*ones) | w) & highs
+		mark := marks(binary.LittleEndian.Uint64(text[i:]))
 		if mark == 0 {
 			i += 8
 			continue
