@@ -159,6 +159,9 @@ func (e *editor) replace(s *span, v codec.Value) error {
 	if was, _ := scalarOf(s.node); tagged && !(s.scalar() && isText && isString(was)) {
 		start = s.start
 	}
+	if start == s.content && len(s.items) > 0 && !s.flow() {
+		return e.replaceBlock(s, start, v)
+	}
 	e.cut(start, s.end)
 	if start < s.content && s.node.Anchor != "" {
 		e.write("&" + s.node.Anchor + " ")
@@ -174,10 +177,31 @@ func (e *editor) replace(s *span, v codec.Value) error {
 		}
 		return err
 	}
-	// At the beginning of its line a block keeps being one.
+	return e.flow(v)
+}
+
+// replaceBlock writes v where the block collection s is. A collection with
+// members goes on as a block if s begins its line; all else moves up to the key.
+func (e *editor) replaceBlock(s *span, start int, v codec.Value) error {
 	line := lineStart(e.text, start)
-	if indent := start - line; !s.flow() && len(s.items) > 0 && strings.Trim(e.text[line:start], " ") == "" {
+	indent := start - line
+	isBlock := strings.Trim(e.text[line:start], " ") == ""
+	_, isList := v.([]any)
+	if sizeOf(v) > 0 && isBlock && (!s.level || isList) {
+		e.cut(start, s.end)
 		return e.block(v, indent, 0)
+	}
+	key := len(strings.TrimRight(e.text[:start], " \r\n"))
+	switch before := e.text[lineStart(e.text, key):key]; {
+	case strings.HasSuffix(before, ":") && !strings.Contains(before, "#") && sizeOf(v) == 0:
+		e.cut(key, s.end)
+		e.write(" ")
+	case s.level && isBlock:
+		e.cut(start, s.end)
+		e.write(strings.Repeat(" ", step))
+		return e.block(v, indent+step, 0)
+	default:
+		e.cut(start, s.end)
 	}
 	return e.flow(v)
 }

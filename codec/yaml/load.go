@@ -13,12 +13,12 @@ import (
 	"github.com/sluice-proxy/sluice/codec"
 )
 
-// What a document may take. A node of the parser takes about 250 bytes, and one
-// byte of text may be one.
+// What a document may take. A node of the parser and its value take about 250
+// bytes, and every byte of a text may be one.
 const (
 	nodeSize    = 256
 	memoryRatio = 48
-	memoryFloor = 32 << 20
+	memoryFloor = 64 << 20
 	copiesRatio = 4
 	copiesFloor = 64 << 10
 )
@@ -38,7 +38,7 @@ func parse(data []byte, limits codec.Limits) (*yaml.Node, error) {
 		return nil
 	})
 	var document yaml.Node
-	err := yaml.Load(text, &document, yaml.WithPlugin(loaderlimits.New(depth, loaderlimits.AliasNone())))
+	err := yaml.Load(version11(text), &document, yaml.WithPlugin(loaderlimits.New(depth, loaderlimits.AliasNone())))
 	switch {
 	case tooDeep:
 		return nil, &codec.LimitError{Format: name, Limit: "depth", Max: int64(limits.Depth)}
@@ -52,13 +52,34 @@ func parse(data []byte, limits codec.Limits) (*yaml.Node, error) {
 	return document.Content[0], nil
 }
 
+// version11 returns text with a %YAML directive of any version 1 made one of
+// version 1.1, which is the only one that the parser takes and of equal length.
+func version11(text []byte) []byte {
+	for at := 0; at < len(text) && (text[at] == '%' || text[at] == '#' || isSpace(text[at])); at++ {
+		if m := directive.FindIndex(text[at:]); m != nil {
+			text = bytes.Clone(text)
+			text[at+m[1]-1] = '1'
+			return text
+		}
+		n := bytes.IndexByte(text[at:], '\n')
+		if n < 0 {
+			break
+		}
+		at += n
+	}
+	return text
+}
+
+var directive = regexp.MustCompile(`^%YAML[ \t]+1\.[0-9]\b`)
+
 var (
 	noDocument       = regexp.MustCompile(`no documents in stream`)
 	severalDocuments = regexp.MustCompile(`expected single document`)
 )
 
-// checkText refuses what is no UTF-8, and what would take too much memory: each
-// node needs one of few characters.
+// checkText refuses what is no UTF-8, and what would take too much memory: no
+// node but the first comes without one of few characters, and none of these
+// brings more than two.
 func checkText(data, text []byte) error {
 	if !utf8.Valid(text) {
 		at := 0
@@ -72,10 +93,16 @@ func checkText(data, text []byte) error {
 		return &codec.SyntaxError{Format: name, Offset: at, Msg: "a text that is not UTF-8"}
 	}
 	nodes := 0
-	for _, c := range text {
+	for i, c := range text {
 		switch c {
-		case ',', ':', '[', '{', '\n', '\r', '-', '?':
+		case ',', '[', '{':
 			nodes++
+		case ':':
+			nodes += 2
+		case '-', '?':
+			if i+1 == len(text) || isSpace(text[i+1]) {
+				nodes += 2
+			}
 		}
 	}
 	if most := (memoryRatio*len(text) + memoryFloor) / nodeSize; nodes > most {

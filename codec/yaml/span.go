@@ -18,12 +18,13 @@ type span struct {
 	aliased  bool // has aliases in it
 	anchored bool // has anchors in it, or one itself
 	merges   bool // a mapping with a merge key
+	level    bool // a block that begins below its key, at the key's column
 	odd      bool // its members are not as simple as edits need them
 }
 
 // item is an element, or a member with its key.
 type item struct {
-	start int   // of a block element its dash
+	start int   // of a block element its dash, of a member its "? " if it has one
 	key   *span // nil for an element
 	value *span
 	bare  bool // in braces, without a colon
@@ -318,8 +319,10 @@ func (s *surveyor) mapping(sp *span) {
 		it.value = s.node(sp.node.Content[i+1], column, sp.flow())
 		sp.merges = sp.merges || isMerge(it.key.node)
 		hasColon := colon < len(s.text) && s.text[colon] == ':' && colon < max(it.value.start, colon+1)
+		it.value.level = !sp.flow() && it.value.content > colon && s.column(it.value.content) == column
 		it.bare = !hasColon && braces && it.value.empty()
-		if !hasColon && !it.bare || it.key.start != it.start || it.key.empty() {
+		explicit := !sp.flow() && hasColon && strings.HasPrefix(s.text[it.start:], "?")
+		if !hasColon && !it.bare || it.key.start != it.start && !explicit || it.key.empty() {
 			sp.odd = true
 		}
 		if hasColon && it.value.empty() && it.value.start == it.value.content && it.value.end <= colon {

@@ -14,7 +14,8 @@
 //     as the text, and 64 KiB (a [*codec.LimitError] of "copies"). A merge key (<<)
 //     has done its work: the members are there. They and the order in which they
 //     win are those of YAML 1.1, which most readers still know.
-//   - A stream without a document is null; with two it is an error.
+//   - A stream without a document is null; with two it is an error. A %YAML
+//     directive may say any version 1.
 //
 // As an edit writes it:
 //   - A scalar is replaced by one of its style if that can hold it, else by one in
@@ -26,8 +27,7 @@
 //     bracket, with its members as they are; comments between them are lost.
 //   - A value in place of an alias is written out there, and the anchor is left
 //     alone. Where the anchor's own value changes, aliases to it are written out.
-//   - A mapping whose merged members are removed, or that has "? " keys and gets or
-//     loses members, is written anew.
+//   - A mapping whose merged members are removed or would change is written anew.
 //   - What was written is read again. If it is not what was meant, which takes odd
 //     layouts, the document is written anew between its first and last byte.
 package yaml

@@ -21,7 +21,7 @@ func TestContract(t *testing.T) {
 		},
 		Invalid: []string{
 			"a: b: c", "[1", "{a: 1", "'", "\"", "a: 1\n b: 2", "- a\nb", "\"\\x\"", "*a", "&a [*a]", "a: 1\na: 2", "1: a\n\"1\": b", "? [a]\n: b", "{a: 1}: b",
-			"--- a\n--- b", "a\n...\n---\nb", "\xff", "a: \xc3", "!!int x", "!!bool 1", "!!null x", "!!float x", "\t- a", "a: |\n\tb\n  c", "%YAML 1.2\na", "@a", "`a`", "a: @b",
+			"--- a\n--- b", "a\n...\n---\nb", "\xff", "a: \xc3", "!!int x", "!!bool 1", "!!null x", "!!float x", "\t- a", "a: |\n\tb\n  c", "%YAML 1.2\na", "%YAML 2.0\n---\na", "@a", "`a`", "a: @b",
 			"<<: 1", "<<: [a]", "a: *b\nb: &b 1", "\x00", "a\x01b", "{a, b", "a: &x &y 1",
 		},
 		Cases: []codectest.Case{
@@ -60,8 +60,8 @@ func TestContract(t *testing.T) {
 					{JQ: "del(.a)", Out: "# head\n---\nz: 'it''s'   # one\n\nm:\n    k: \"v\\u0041\" # two\n    l:   plain text\n# between\n# end\n...\n"},
 					{JQ: ".m.n = [1, {b: 2, a: []}]", Out: "# head\n---\nz: 'it''s'   # one\n\nm:\n    k: \"v\\u0041\" # two\n    l:   plain text\n    \"n\":\n      - 1\n      - a: []\n        b: 2\n# between\na: [ 1,  2 ]\n# end\n...\n"},
 					{JQ: ".n1 = {} | del(.m.l)", Out: "# head\n---\nz: 'it''s'   # one\n\nm:\n    k: \"v\\u0041\" # two\n# between\na: [ 1,  2 ]\nn1: {}\n# end\n...\n"},
-					{JQ: ".m = 5", Out: "# head\n---\nz: 'it''s'   # one\n\nm:\n    5\n# between\na: [ 1,  2 ]\n# end\n...\n"},
-					{JQ: ".m = {}", Out: "# head\n---\nz: 'it''s'   # one\n\nm:\n    {}\n# between\na: [ 1,  2 ]\n# end\n...\n"},
+					{JQ: ".m = 5", Out: "# head\n---\nz: 'it''s'   # one\n\nm: 5\n# between\na: [ 1,  2 ]\n# end\n...\n"},
+					{JQ: ".m = {}", Out: "# head\n---\nz: 'it''s'   # one\n\nm: {}\n# between\na: [ 1,  2 ]\n# end\n...\n"},
 					{JQ: ".z = {a: 1}", Out: "# head\n---\nz: {a: 1}   # one\n\nm:\n    k: \"v\\u0041\" # two\n    l:   plain text\n# between\na: [ 1,  2 ]\n# end\n...\n"},
 					{JQ: "{}", Out: "# head\n---\n{}\n# end\n...\n"},
 					{JQ: "[1, [2]]", Out: "# head\n---\n- 1\n- - 2\n# end\n...\n"},
@@ -89,6 +89,9 @@ func TestContract(t *testing.T) {
 					{JQ: "del(.a[0])", Out: "a:\n- - 2\n  - 3\nb: 4"},
 					{JQ: "del(.a[1][1])", Out: "a:\n- 1\n- - 2\nb: 4"},
 					{JQ: "del(.b)", Out: "a:\n- 1\n- - 2\n  - 3"},
+					{JQ: ".a = []", Out: "a: []\nb: 4"},
+					{JQ: ".a = {c: 1}", Out: "a:\n  c: 1\nb: 4"},
+					{JQ: ".a[1] = {c: [1]}", Out: "a:\n- 1\n- {c: [1]}\nb: 4"},
 					{JQ: ".c = 1", Out: "a:\n- 1\n- - 2\n  - 3\nb: 4\nc: 1"},
 				},
 			},
@@ -155,7 +158,7 @@ func TestContract(t *testing.T) {
 				Name: "keys", In: "1: a\ntrue: b\n~: c\n\"q k\": d\n? e\n: f\n1.0: g\n", Value: map[string]any{"1": "a", "true": "b", "null": "c", "q k": "d", "e": "f", "1.0": "g"},
 				Edits: []codectest.Edit{
 					{JQ: ".[\"1\"] = 2 | .null = 3 | .e = 4", Out: "1: 2\ntrue: b\n~: 3\n\"q k\": d\n? e\n: 4\n1.0: g\n"},
-					{JQ: "{\"1\": 2, \"true\": [], \"a b\": 1, \"c: d\": 0}", Out: "\"1\": 2\na b: 1\n\"c: d\": 0\n\"true\": []\n"},
+					{JQ: "{\"1\": 2, \"true\": [], \"a b\": 1, \"c: d\": 0}", Out: "1: 2\ntrue: []\na b: 1\n\"c: d\": 0\n"},
 				},
 			},
 			{
