@@ -27,9 +27,14 @@ func (x *exchange) ask() error {
 // upstreamFailed describes an error of the upstream's connection, unless the
 // caller's end was the cause.
 func (x *exchange) upstreamFailed(err error) error {
+	if ownError(err) {
+		return err // of a message, while it was on its way
+	}
 	var e *Error
 	switch cause := context.Cause(x.ctx); {
 	case cause == nil:
+	case ownError(cause):
+		return cause
 	case errors.As(cause, &e) && e.Origin == OriginUpstream: // its refusal has ended the connection
 		x.outcome.Error = e.Reason
 		return e
@@ -60,6 +65,9 @@ func (x *exchange) upstreamFailed(err error) error {
 // upstream that failed.
 func (x *exchange) callerGone() error {
 	cause := context.Cause(x.ctx)
+	if ownError(cause) {
+		return cause
+	}
 	var e *Error
 	if errors.As(cause, &e) && e.Origin == OriginSluice {
 		return e

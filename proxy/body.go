@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/codec/stream"
 	"github.com/sluice-proxy/sluice/rules"
 )
 
@@ -24,6 +25,8 @@ type body struct {
 	whole  bool   // raw is all of it
 	plain  []byte // raw without its content coding
 	coding *coding
+
+	messages *messageBody // of a stream whose messages have steps; takes stream's place
 
 	codec    codec.Codec    // nil if the format is not known
 	original codec.Original // to write a difference onto
@@ -85,6 +88,14 @@ func (x *exchange) read(h *half, needs rules.Needs, empty bool) error {
 	}
 	if !known && b.size != 0 {
 		b.input.Skipped = "skipped_format"
+		return nil
+	}
+	if framed, ok := format.(stream.Format); ok && b.size != 0 {
+		if x.sized && h == &x.request {
+			b.input.Skipped = "skipped_format"
+			return nil
+		}
+		x.readMessages(h, framed)
 		return nil
 	}
 	limit := int64(x.route.Limits().Body)
@@ -177,6 +188,8 @@ func (b *body) edit(v codec.Value) error {
 // A stream is copied to the observers as it passes.
 func (b *body) outgoing() (io.ReadCloser, int64) {
 	switch {
+	case b.messages != nil:
+		return b.messages, -1
 	case b.isEdited:
 		return &bytesBody{*bytes.NewReader(b.edited), b.stream}, int64(len(b.edited))
 	case b.whole:

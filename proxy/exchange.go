@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-proxy/sluice/codec"
@@ -44,6 +45,7 @@ type exchange struct {
 	began     bool                // the caller has been sent a part of the response
 	told      bool                // the caller was sent a status after messages
 	websocket bool                // the request asks for a WebSocket
+	sized     bool                // the request's body has to have a length: it is HTTP/1.0
 	unread    bool                // nobody here can read what its ends have agreed on
 
 	// Of a call that is read message by message: callmessage.go.
@@ -72,7 +74,7 @@ type half struct {
 	in, out  *rules.Head // as received; to be sent
 	body     body
 	trailers rules.Fields // of the request guarded by exchange.mu: it may be read longer than the exchange lasts
-	messages int          // that passed one by one
+	messages atomic.Int64 // that passed one by one
 }
 
 // arrival is a request as its lane read it.

@@ -106,9 +106,7 @@ func (x *exchange) complete() {
 	r.Duration = time.Since(r.Started)
 	r.Request.In, r.Request.Out = x.request.in, x.request.out
 	r.Response.In, r.Response.Out = x.response.in, x.response.out
-	if r.Protocol == GRPC || x.websocket {
-		r.Request.MessageCount, r.Response.MessageCount = x.request.messages, x.response.messages
-	}
+	r.Request.MessageCount, r.Response.MessageCount = int(x.request.messages.Load()), int(x.response.messages.Load())
 	if x.readByMessage {
 		return // call.go has noted the bodies
 	}

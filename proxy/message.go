@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"time"
@@ -25,8 +26,7 @@ func (x *exchange) stepStreamed(phase rules.Phase, fromCaller bool, m streamed) 
 	if fromCaller {
 		h, seen = &x.request, &x.record.Request
 	}
-	index := h.messages
-	h.messages++
+	index := int(h.messages.Add(1)) - 1
 	now := x.rulesNow()
 	steps := now.steps(fromCaller)
 	judged := !fromCaller && x.route.Breaker() != nil && x.route.Breaker().FailureReadsBody()
@@ -99,7 +99,10 @@ func (x *exchange) encodeAll(b *body, m *streamed, values []codec.Value, fromCal
 		}
 		left = append(left, encoded)
 	}
-	return left, len(left) != 1 || string(left[0]) != string(m.data), nil
+	if len(left) == 1 && bytes.Equal(left[0], m.data) {
+		return nil, false, nil
+	}
+	return left, true, nil
 }
 
 // decodeMessage reads one message for its steps.

@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/codec/json"
 	"github.com/sluice-proxy/sluice/codec/protobuf"
+	"github.com/sluice-proxy/sluice/codec/stream"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/rules"
 )
@@ -104,10 +105,15 @@ func startSidecar(t *testing.T, upstream string, files []string, options ...opti
 	cfg := proxy.Config{
 		Listeners: []proxy.Listener{{Name: "test", Net: l, Direction: rules.Inbound, Upstream: upstream}},
 		Rules:     s.live,
-		Codecs:    codec.NewRegistry(codec.Format{Codec: json.Codec{}, Types: []string{"application/json", "text/json", "+json"}}),
-		Methods:   reflection,
-		Observer:  s,
-		Lane:      proxy.Lane(os.Getenv("SLUICE_TEST_LANE")), // test/run goes through both
+		Codecs: codec.NewRegistry(
+			codec.Format{Codec: json.Codec{}, Types: []string{"application/json", "text/json", "+json"}},
+			codec.Format{Codec: stream.NDJSON{}, Types: []string{"application/x-ndjson"}},
+			codec.Format{Codec: stream.SSE{}, Types: []string{"text/event-stream"}},
+			codec.Format{Codec: stream.JSONSeq{}, Types: []string{"application/json-seq"}},
+		),
+		Methods:  reflection,
+		Observer: s,
+		Lane:     proxy.Lane(os.Getenv("SLUICE_TEST_LANE")), // test/run goes through both
 	}
 	for _, o := range options {
 		o(&cfg)

@@ -21,7 +21,8 @@ type body1 struct {
 	x        *exchange1
 	response bool
 
-	kept    []byte // wire bytes that Read has taken
+	kept    []byte // wire bytes that Read has taken, unless passing
+	passing bool   // they go on in another form
 	dropped int
 }
 
@@ -38,7 +39,9 @@ func (b *body1) Read(p []byte) (int, error) {
 		}
 		n, data, _, err := b.frame.Next(got[:min(len(got), len(p))])
 		copied := copy(p, data)
-		b.kept = append(b.kept, got[:n]...)
+		if !b.passing {
+			b.kept = append(b.kept, got[:n]...)
+		}
 		b.in.Discard(n)
 		if err != nil || copied > 0 {
 			return copied, err
@@ -76,6 +79,9 @@ func (b *body1) endedBy(err error) error {
 }
 
 func (b *body1) Close() error { return nil }
+
+// passOn makes Read forget what it has read.
+func (b *body1) passOn() { b.passing = true }
 
 // done reports whether nothing is left on the wire.
 func (b *body1) done() bool { return b.in == nil || b.frame.Done() }

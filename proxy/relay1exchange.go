@@ -164,6 +164,7 @@ func (x *exchange1) begin(n int, refused *http1.Error) {
 		x.ends = true
 		return
 	}
+	x.sized = x.head1.Minor == 0
 	x.websocket = x.head1.Upgrade && lists([]string{string(x.head1.Get(http1.UpgradeField))}, "websocket")
 	x.upload = body1{in: x.r.in, x: x}
 	x.upload.frame.Reset(x.head1.Framing)
@@ -199,7 +200,7 @@ func (x *exchange1) fillUpload() error {
 	}
 	x.continued = true
 	for len(x.r.in.Buffered()) == 0 {
-		if _, err := x.r.in.Fill(); err != nil && !x.r.wokenInVain(err) {
+		if _, err := x.r.in.Fill(); err != nil && (x.pumpStop.Load() || !x.r.wokenInVain(err)) {
 			return x.callerFailed(err)
 		}
 	}

@@ -96,6 +96,12 @@ func (c *changes1) remove(h *http1.Head, kind http1.FieldKind) {
 	}
 }
 
+// chunk declares a body in chunks in the place of one of a length.
+func (c *changes1) chunk(h *http1.Head) {
+	c.remove(h, http1.ContentLength)
+	c.set(h, http1.TransferEncoding, "Transfer-Encoding", "chunked")
+}
+
 // fields adds what the steps changed between in and out: of the values of a
 // name, those that differ, each in the place of the old one.
 func (c *changes1) fields(h *http1.Head, in, out rules.Fields, request bool) {
@@ -162,7 +168,10 @@ func (x *exchange1) requestChanges() changes1 {
 		}
 		c.fields(&h.Head, in.Fields, out.Fields, true)
 	}
-	if b := &x.request.body; b.isEdited && h.Kind != http1.Chunked {
+	switch b := &x.request.body; {
+	case b.messages != nil && h.Kind == http1.Length:
+		c.chunk(&h.Head)
+	case b.isEdited && h.Kind != http1.Chunked:
 		c.set(&h.Head, http1.ContentLength, "Content-Length", strconv.Itoa(len(b.edited)))
 	}
 	if h.Listed && x.touchable() {
@@ -216,6 +225,12 @@ func (x *exchange1) responseChanges() changes1 {
 	case x.tunnels:
 	case head && x.touchesResponse():
 		c.remove(&h.Head, http1.ContentLength) // the length of what the steps would leave is not known
+	case b.messages != nil && h.Kind == http1.Length && x.repliesInChunks():
+		c.chunk(&h.Head)
+	case b.messages != nil && h.Kind == http1.Length: // its end is the connection's
+		c.remove(&h.Head, http1.ContentLength)
+		c.set(&h.Head, http1.Connection, "Connection", "close")
+		x.ends = true
 	case b.isEdited && h.Kind != http1.Chunked && h.Kind != http1.UntilClose:
 		c.set(&h.Head, http1.ContentLength, "Content-Length", strconv.Itoa(len(b.edited)))
 	case bodiless(out.Status) && !bodiless(in.Status) && !head:

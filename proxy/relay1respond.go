@@ -33,8 +33,11 @@ func (x *exchange1) passResponse() error {
 	if x.tunnels {
 		return x.passTunnel()
 	}
-	if x.response.body.isEdited {
+	switch b := &x.response.body; {
+	case b.isEdited:
 		return nil
+	case b.messages != nil:
+		return x.passReplies() // relay1messages.go
 	}
 	return x.passDownload()
 }
@@ -44,14 +47,14 @@ func (x *exchange1) passResponse() error {
 func (x *exchange1) sendResponse() error {
 	changes := x.responseChanges()
 	b := &x.response.body
-	if x.reply1.Kind != http1.None && !b.whole {
+	if x.reply1.Kind != http1.None && !b.whole && b.messages == nil {
 		b.seen = x.c.p.lentCapture(&x.seenResponse)
 	}
 	var out []byte
 	rest := 0        // of the upstream's buffer, forwarded
 	var broken error // what is wrong with the framing after that
 	reply := x.r.reply
-	if x.replySize > 0 && changes.none() {
+	if x.replySize > 0 && changes.none() && b.messages == nil {
 		out = reply.Buffered()
 		n, err := x.download.pass(out[x.replySize:], b.seen, b.judged)
 		broken = err
@@ -73,6 +76,7 @@ func (x *exchange1) sendResponse() error {
 		switch {
 		case bodiless(x.response.out.Status) && !x.tunnels && x.reply1.Kind != http1.None:
 			x.dropDownload()
+		case b.messages != nil: // passReplies sends them
 		case b.isEdited:
 			out = appendBody1(out, x.reply1.Kind, b.edited, &x.download.frame)
 		default:
@@ -90,7 +94,7 @@ func (x *exchange1) sendResponse() error {
 	if x.download.done() {
 		x.record.Response.Trailers = x.trailers()
 	}
-	if broken == nil && (b.isEdited || x.download.done()) && !x.tunnels {
+	if broken == nil && b.messages == nil && (b.isEdited || x.download.done()) && !x.tunnels {
 		x.settle(x.record.Error) // all is known; whoever has the answer sees what it led to
 		x.permit = nil
 	}

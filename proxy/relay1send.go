@@ -40,6 +40,9 @@ func (x *exchange1) requestSent() bool {
 	if x.pumped {
 		return x.pumpDone.Load()
 	}
+	if x.request.body.messages != nil {
+		return false
+	}
 	return x.request.body.isEdited || x.upload.done()
 }
 
@@ -48,10 +51,10 @@ func (x *exchange1) requestSent() bool {
 func (x *exchange1) sendRequest() error {
 	changes := x.requestChanges()
 	b := &x.request.body
-	if x.head1.Kind != http1.None && !b.whole {
+	if x.head1.Kind != http1.None && !b.whole && b.messages == nil {
 		b.seen = x.c.p.lentCapture(&x.seenRequest)
 	}
-	if x.size > 0 && changes.none() {
+	if x.size > 0 && changes.none() && b.messages == nil {
 		return x.forwardRequest()
 	}
 	x.hold()
@@ -65,9 +68,11 @@ func (x *exchange1) sendRequest() error {
 		}
 		out = http1.AppendEdited(out, line, x.head1.Fields, changes.edits)
 	}
-	if b.isEdited {
+	switch {
+	case b.messages != nil: // pump sends them
+	case b.isEdited:
 		out = appendBody1(out, x.head1.Kind, b.edited, &x.upload.frame)
-	} else {
+	default:
 		out = append(out, x.upload.kept...)
 		b.seen.add(b.raw)
 		got := x.r.in.Buffered()
@@ -118,9 +123,13 @@ func (x *exchange1) badRequest(err error) error {
 
 // pump sends the rest of the request's body as it comes.
 func (x *exchange1) pump() {
-	x.pumpErr = x.passUpload()
+	if x.request.body.messages != nil {
+		x.pumpErr = x.pumpMessages() // relay1messages.go
+	} else {
+		x.pumpErr = x.passUpload()
+	}
 	var e *Error
-	if errors.As(x.pumpErr, &e) {
+	if errors.As(x.pumpErr, &e) || ownError(x.pumpErr) {
 		x.r.mirrorReset() // what was sent has no good end any more
 	}
 	x.pumpDone.Store(true)
@@ -249,8 +258,8 @@ func (x *exchange1) replyFailed(err error) error {
 	}
 	x.stopPump()
 	var e *Error
-	if errors.As(x.pumpErr, &e) {
-		return e
+	if errors.As(x.pumpErr, &e) || ownError(x.pumpErr) {
+		return x.pumpErr
 	}
 	return err
 }

@@ -64,10 +64,10 @@ func declared2(fields []http2.Field, ended bool) int64 {
 }
 
 // edited2 is a head as it leaves: the fields that came, with what steps changed
-// between in and out, each in the place of the old one. length is the new
-// content-length, -1 for none where the body stays as it is.
+// between in and out, each in the place of the old one. length is that of
+// editedLength2.
 func edited2(fields []http2.Field, in, out *rules.Head, length int64) []http2.Field {
-	if in == out && length < 0 {
+	if in == out && length == lengthStays {
 		return fields
 	}
 	left := make([]http2.Field, 0, len(fields)+2)
@@ -80,6 +80,8 @@ func edited2(fields []http2.Field, in, out *rules.Head, length int64) []http2.Fi
 			f.Value = pseudo2(&f, in, out)
 		case f.Name == "host":
 			f.Value = out.Host
+		case f.Name == "content-length" && length == lengthGoes:
+			continue
 		case f.Name == "content-length" && length >= 0:
 			if sized {
 				continue

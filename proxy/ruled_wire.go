@@ -80,13 +80,21 @@ func (x *ruledStream) openUpstream(head *http2.Head, end bool) error {
 	return &Error{Origin: OriginUpstream, Reason: intercept.WasReset, Err: errors.New("every connection was going away")}
 }
 
-// editedLength2 is the content-length that a head gets for a body that steps
-// replaced, -1 where it stays as it came.
+// What the content-length of a head becomes, if not a length.
+const (
+	lengthStays = -1
+	lengthGoes  = -2 // nobody knows it
+)
+
+// editedLength2 is the content-length that a head gets for its body.
 func editedLength2(b *body) int64 {
-	if !b.isEdited {
-		return -1
+	switch {
+	case b.messages != nil:
+		return lengthGoes
+	case b.isEdited:
+		return int64(len(b.edited))
 	}
-	return int64(len(b.edited))
+	return lengthStays
 }
 
 // upload sends the request's body: what is at hand at once, else as it comes,
@@ -118,6 +126,11 @@ func (x *ruledStream) pump(body io.Reader) {
 	for {
 		n, err := readOn(body, *buf)
 		last := errors.Is(err, io.EOF)
+		if ownError(err) {
+			x.upstream.Reset(http2.Cancel) // which wakes the exchange, that has the error
+			x.caller.Discard()
+			return
+		}
 		var trailers *http2.Head
 		if last {
 			trailers = x.caller.Trailers()

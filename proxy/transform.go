@@ -38,6 +38,9 @@ func (x *exchange) transformResponse() error {
 }
 
 func (x *exchange) transform(steps *rules.Steps, h *half, seen *Half, response *rules.Head) error {
+	if h.body.messages != nil {
+		return x.stepMessages(steps, h, seen, response) // messages.go
+	}
 	out, err := steps.Run(x.ctx, rules.In{
 		Phase:    rules.Whole,
 		Request:  x.record.Call,
