@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/codec/encoding"
 	"github.com/sluice-proxy/sluice/codec/stream"
 	"github.com/sluice-proxy/sluice/rules"
 )
@@ -24,7 +25,7 @@ type body struct {
 	raw    []byte // what was read of the wire
 	whole  bool   // raw is all of it
 	plain  []byte // raw without its content coding
-	coding *coding
+	coding encoding.Stack
 
 	messages *messageBody // of a stream whose messages have steps; takes stream's place
 
@@ -130,12 +131,12 @@ func (b *body) load(limit int64) error {
 }
 
 func (b *body) decode(fields rules.Fields, format codec.Codec, limits codec.Limits) {
-	coding, err := codingOf(fields.Values("Content-Encoding"))
+	coding, err := encoding.Parse(fields.Values("Content-Encoding")...)
 	if err != nil {
 		b.fail(rules.ReasonEncoding, err)
 		return
 	}
-	plain, err := coding.decode(b.raw, int64(limits.Size))
+	plain, err := coding.Decode(b.raw, encoding.Limits{Size: limits.Size})
 	if err != nil {
 		b.fail(reasonOf(err, rules.ReasonEncoding), err)
 		return
@@ -176,7 +177,7 @@ func (b *body) edit(v codec.Value) error {
 	if b.original != nil && bytes.Equal(plain, b.plain) {
 		return nil
 	}
-	wire, err := b.coding.encode(plain)
+	wire, err := b.coding.Encode(plain)
 	if err != nil {
 		return err
 	}

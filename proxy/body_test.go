@@ -47,6 +47,9 @@ func encoded(t *testing.T, coding string, plain string) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	var w io.WriteCloser
+	if first, last, ok := strings.Cut(coding, ", "); ok {
+		return encoded(t, last, string(encoded(t, first, plain)))
+	}
 	switch coding {
 	case "gzip":
 		w = gzip.NewWriter(&b)
@@ -68,6 +71,9 @@ func decoded(t *testing.T, coding string, data []byte) string {
 	t.Helper()
 	var r io.Reader = bytes.NewReader(data)
 	var err error
+	if first, last, ok := strings.Cut(coding, ", "); ok {
+		return decoded(t, first, []byte(decoded(t, last, data)))
+	}
 	switch coding {
 	case "gzip":
 		r, err = gzip.NewReader(r)
@@ -97,7 +103,7 @@ response:
 `
 
 func TestContentCodingsAreUndoneAndRedone(t *testing.T) {
-	for _, coding := range []string{"identity", "gzip", "deflate", "br", "zstd"} {
+	for _, coding := range []string{"identity", "gzip", "deflate", "br", "zstd", "gzip, br"} {
 		t.Run(coding, func(t *testing.T) {
 			testbed.Leaks(t)
 			s := startSidecar(t, answering(t, nil, "Content-Type", "application/json", "Content-Encoding", coding), []string{dropSecret})

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/codec/encoding"
 )
 
 // capture keeps the beginning of what passes, for observers. It is written by
@@ -83,14 +84,14 @@ func payloadOf(data []byte, max codec.Bytes, c codec.Codec) Payload {
 func (b *body) observed(fields func(name string) string) (received, sent Payload) {
 	max := b.x.p.Capture
 	format := b.codec
-	encoding := ""
+	coding := ""
 	if format == nil {
 		format, _ = b.x.p.Codecs.ByContentType(fields("Content-Type"))
-		encoding = fields("Content-Encoding")
+		coding = fields("Content-Encoding")
 	}
 	switch {
 	case b.whole && b.original != nil && b.isEdited:
-		before, _ := b.coding.decode(b.raw, int64(b.x.route.Limits().Body))
+		before, _ := b.coding.Decode(b.raw, encoding.Limits{Size: b.x.route.Limits().Body})
 		return payloadOf(before, max, format), payloadOf(b.plain, max, format)
 	case b.whole && b.original != nil:
 		return payloadOf(b.plain, max, format), Payload{}
@@ -102,6 +103,6 @@ func (b *body) observed(fields func(name string) string) (received, sent Payload
 		received = b.seen.payload()
 		received.Codec = format
 	}
-	received.Encoding = encoding
+	received.Encoding = coding
 	return received, Payload{}
 }

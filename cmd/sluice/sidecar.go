@@ -14,7 +14,6 @@ import (
 
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/config"
 	"github.com/sluice-proxy/sluice/codec"
-	"github.com/sluice-proxy/sluice/codec/json"
 	"github.com/sluice-proxy/sluice/codec/protobuf"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/proxy/admin"
@@ -74,7 +73,7 @@ func newSidecar(cfg config.Config, o sidecarOptions) (_ *sidecar, err error) {
 	s.writer = telemetry.NewWriter(o.Stderr, 4096)
 	s.log = newLogger(s.writer, o.Stderr, &s.level)
 
-	formats := codec.NewRegistry(codec.Format{Codec: json.Codec{}, Types: []string{"application/json", "text/json", "+json"}})
+	formats := formats()
 	s.methods = protobuf.NewReflection(protobuf.ReflectionConfig{})
 	files, err := loadDescriptors(cfg.Descriptors)
 	if err != nil {
