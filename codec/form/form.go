@@ -158,49 +158,70 @@ func (Codec) Encode(original codec.Original, v codec.Value) ([]byte, error) {
 }
 
 func (o *Original) edit(after map[string]any) ([]byte, error) {
-	pairs := bytes.Split(o.data, []byte{'&'})
-	if last := len(pairs) - 1; len(pairs[last]) == 0 {
-		pairs = pairs[:last] // what comes next follows a separator already
+	pairs := split(o.data)
+	names, none := make([]string, len(pairs)), make([]bool, len(pairs))
+	for i, p := range pairs {
+		names[i], none[i] = o.name(p), p.start == p.end
 	}
-	entries := make([]entry, 0, len(pairs))
-	for _, pair := range pairs {
-		name, v, _ := strings.Cut(string(pair), "=")
-		name, _ = unescape(name, 0) // Decode accepted both
-		v, _ = unescape(v, 0)
-		entries = append(entries, entry{name: name, value: v, none: len(pair) == 0})
-	}
-	w := pairWriter{space: "+"}
+	w := pairWriter{original: o, space: "+"}
 	if bytes.Contains(o.data, []byte("%20")) && bytes.IndexByte(o.data, '+') < 0 {
 		w.space = "%20"
 	}
-	slots, added := place(entries, o.value, after)
-	for i, pair := range pairs {
-		if len(pair) == 0 {
-			w.separate()
+	l := place(names, none, o.value, after)
+	for i, p := range pairs {
+		if l.kept[i] || none[i] {
+			w.keep(p)
 			continue
 		}
-		for _, p := range slots[i] {
-			if err := w.edited(pairs[p.like], entries[p.like], p); err != nil {
-				return nil, p.within(err)
+		for _, piece := range l.slots[i] {
+			if err := w.edited(pairs[piece.like], piece); err != nil {
+				return nil, piece.within(names[i], err)
 			}
 		}
 	}
-	for _, p := range added {
-		if err := w.pair(appendEscaped(nil, p.name, w.space), p); err != nil {
-			return nil, p.within(err)
+	for _, added := range l.added {
+		name := appendEscaped(nil, added.name, w.space)
+		for _, piece := range added.pieces {
+			if err := w.pair(name, piece.value); err != nil {
+				return nil, piece.within(added.name, err)
+			}
 		}
 	}
-	if w.pairs == len(pairs) && len(pairs) > 0 && o.data[len(o.data)-1] == '&' {
+	if len(l.added) == 0 && bytes.HasSuffix(o.data, []byte{'&'}) {
 		w.separate()
 	}
 	return w.out, nil
 }
 
+// pair is the place of a pair, or of nothing between two separators.
+type pair struct{ start, end int32 }
+
+// split finds all pairs. After a separator at the end there is none.
+func split(data []byte) []pair {
+	pairs := make([]pair, 0, bytes.Count(data, []byte{'&'})+1)
+	for start := 0; start < len(data); {
+		end := len(data)
+		if i := bytes.IndexByte(data[start:], '&'); i >= 0 {
+			end = start + i
+		}
+		pairs = append(pairs, pair{int32(start), int32(end)})
+		start = end + 1
+	}
+	return pairs
+}
+
+func (o *Original) name(p pair) string {
+	name, _, _ := bytes.Cut(o.data[p.start:p.end], []byte{'='})
+	text, _ := unescape(string(name), 0) // Decode accepted it
+	return text
+}
+
 // pairWriter writes pairs.
 type pairWriter struct {
-	out   []byte
-	pairs int
-	space string
+	original *Original
+	out      []byte
+	pairs    int
+	space    string
 }
 
 func (w *pairWriter) separate() {
@@ -209,24 +230,31 @@ func (w *pairWriter) separate() {
 	}
 }
 
-// edited writes p in the way of the pair text, which it may be unchanged.
-func (w *pairWriter) edited(text []byte, e entry, p piece) error {
-	said, err := textOf(urlencoded, p.value)
-	if err != nil {
-		return err
-	}
-	if p.from >= 0 && e.value == any(said) {
-		w.separate()
-		w.out = append(w.out, text...)
-		return nil
-	}
-	name, _, _ := bytes.Cut(text, []byte{'='})
-	return w.pair(name, p)
+func (w *pairWriter) keep(p pair) {
+	w.separate()
+	w.out = append(w.out, w.original.data[p.start:p.end]...)
 }
 
-// pair writes p with its name spelled as it is.
-func (w *pairWriter) pair(name []byte, p piece) error {
-	said, err := textOf(urlencoded, p.value)
+// edited writes what is in the place of a pair in the way of the pair like, or
+// as that was if it says the same.
+func (w *pairWriter) edited(like pair, p piece) error {
+	name, v, _ := bytes.Cut(w.original.data[like.start:like.end], []byte{'='})
+	if p.from >= 0 {
+		said, err := textOf(urlencoded, p.value)
+		if err != nil {
+			return err
+		}
+		if was, _ := unescape(string(v), 0); was == said {
+			w.keep(like)
+			return nil
+		}
+	}
+	return w.pair(name, p.value)
+}
+
+// pair writes a pair with its name spelled as it is.
+func (w *pairWriter) pair(name []byte, v codec.Value) error {
+	said, err := textOf(urlencoded, v)
 	if err != nil {
 		return err
 	}

@@ -129,31 +129,42 @@ func (m Multipart) Encode(original codec.Original, v codec.Value) ([]byte, error
 }
 
 func (m Multipart) edit(o *multipartOriginal, after map[string]any) ([]byte, error) {
-	entries := make([]entry, len(o.parts))
+	names := make([]string, len(o.parts))
 	first := o.close
 	for i, p := range o.parts {
-		entries[i] = entry{name: p.name, value: p.value}
+		names[i] = p.name
 		first = min(first, int(p.start))
 	}
 	out := slices.Clone(o.data[:first])
-	slots, added := place(entries, o.value, after)
-	for _, pieces := range append(slots, added) {
-		for _, p := range pieces {
-			var err error
-			if out, err = m.write(out, o, p); err != nil {
-				return nil, p.within(err)
+	l := place(names, nil, o.value, after)
+	var err error
+	for i := range o.parts {
+		if l.kept[i] {
+			out = append(out, o.data[o.parts[i].start:o.next(i)]...)
+		}
+		for _, p := range l.slots[i] {
+			if out, err = m.write(out, o, names[i], p); err != nil {
+				return nil, p.within(names[i], err)
+			}
+		}
+	}
+	for _, added := range l.added {
+		for _, p := range added.pieces {
+			if out, err = m.write(out, o, added.name, p); err != nil {
+				return nil, p.within(added.name, err)
 			}
 		}
 	}
 	return append(out, o.data[o.close:]...), nil
 }
 
-// write appends p, with the headers of the part that it was if it was one.
-func (m Multipart) write(out []byte, o *multipartOriginal, p piece) ([]byte, error) {
+// write appends p, which has name, with the headers of the part that it was if it
+// was one.
+func (m Multipart) write(out []byte, o *multipartOriginal, name string, p piece) ([]byte, error) {
 	if p.from >= 0 {
 		was := o.parts[p.from]
 		if value.Equal(was.value, p.value) {
-			return append(out, o.data[was.start:o.next(p.from)]...), nil
+			return append(out, o.data[was.start:o.next(int(p.from))]...), nil
 		}
 		if _, isText := was.value.(string); !isText {
 			return nil, inexpressible(multipart, "a file can be kept or removed, but not changed")
@@ -172,11 +183,11 @@ func (m Multipart) write(out []byte, o *multipartOriginal, p piece) ([]byte, err
 	if p.from >= 0 {
 		was := o.parts[p.from]
 		if was.value == any(text) {
-			return append(out, o.data[was.start:o.next(p.from)]...), nil
+			return append(out, o.data[was.start:o.next(int(p.from))]...), nil
 		}
 		out = append(out, o.data[was.start:was.body]...)
 	} else {
-		header, err := disposition(p.name)
+		header, err := disposition(name)
 		if err != nil {
 			return nil, err
 		}

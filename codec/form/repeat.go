@@ -38,39 +38,44 @@ func (r *repeated) object() map[string]any {
 	return o
 }
 
-// entry is a pair or a part as it was.
-type entry struct {
-	name  string
-	value codec.Value
-	none  bool // but it is neither
-}
-
 // piece is a pair or a part as it will be.
 type piece struct {
-	name  string
-	index int // among the values of name, or -1 if there is no array
 	value codec.Value
-	from  int // the entry that it is paired with, or -1
-	like  int // the entry that it looks like, or -1 for a new name
+	index int32 // among the values of its name, or -1 if there is no array
+	from  int32 // the entry that it is paired with, or -1
+	like  int32 // the entry that it looks like, or -1 for a new name
 }
 
-// within puts p's path before that of err.
-func (p piece) within(err error) error {
+// within puts the path of p, which has name, before that of err.
+func (p piece) within(name string, err error) error {
 	if p.index >= 0 {
-		err = value.Within(value.Index(p.index), err)
+		err = value.Within(value.Index(int(p.index)), err)
 	}
-	return value.Within(value.Key(p.name), err)
+	return value.Within(value.Key(name), err)
 }
 
-// place returns what stands in the place of each entry after an edit, and what
-// follows them all. Values that keep their order stay where they are, with new
-// ones behind them; else they take the places of their name one after the other.
-func place(entries []entry, before, after map[string]any) (slots [][]piece, added []piece) {
-	slots = make([][]piece, len(entries))
-	places := make(map[string][]int, len(before))
-	for i, e := range entries {
-		if !e.none {
-			places[e.name] = append(places[e.name], i)
+// layout is where everything is after an edit: what stands in the place of each
+// entry, and what follows them all.
+type layout struct {
+	kept  []bool // entries that are as they were
+	slots [][]piece
+	added []newName
+}
+
+type newName struct {
+	name   string
+	pieces []piece
+}
+
+// place lays out what after makes of entries of these names, "" with none true
+// being no entry. Values that keep their order stay where they are, with new ones
+// behind them; else they take the places of their name one after the other.
+func place(names []string, none []bool, before, after map[string]any) layout {
+	l := layout{kept: make([]bool, len(names)), slots: make([][]piece, len(names))}
+	places := make(map[string][]int32, len(before))
+	for i, name := range names {
+		if none == nil || !none[i] {
+			places[name] = append(places[name], int32(i))
 		}
 	}
 	var pairer value.Pairer
@@ -79,69 +84,79 @@ func place(entries []entry, before, after map[string]any) (slots [][]piece, adde
 		if !ok {
 			continue
 		}
-		was, _ := list(before[name])
-		if len(places) == 1 {
-			was = []any{before[name]}
+		if value.Equal(before[name], v) {
+			for _, i := range places {
+				l.kept[i] = true
+			}
+			continue
 		}
-		is, isArray := list(v)
-		pieces := make([]piece, len(is))
+		was := []any{before[name]}
+		if len(places) > 1 {
+			was = before[name].([]any)
+		}
+		is, pieces := pieces(v)
+		like := places[0]
 		for i, j := range pairer.Pair(was, is) {
-			p := piece{name: name, index: i, value: is[i], from: -1, like: places[0]}
-			if !isArray {
-				p.index = -1
-			}
 			if j >= 0 {
-				p.from, p.like = places[j], places[j]
+				like = places[j]
+				pieces[i].from = like
 			}
-			pieces[i] = p
+			pieces[i].like = like
 		}
-		distribute(slots, places, pieces)
+		l.distribute(places, pieces)
 	}
 	for _, name := range value.NewKeys(before, after) {
-		values, isArray := list(after[name])
-		for i, v := range values {
-			if !isArray {
-				i = -1
-			}
-			added = append(added, piece{name: name, index: i, value: v, from: -1, like: -1})
-		}
+		_, pieces := pieces(after[name])
+		l.added = append(l.added, newName{name, pieces})
 	}
-	return slots, added
+	return l
 }
 
-// list is v, or an array of v alone.
-func list(v codec.Value) (values []any, isArray bool) {
-	if values, ok := v.([]any); ok {
-		return values, true
+// pieces returns the elements of v, or v alone, and pieces of them that are not
+// paired.
+func pieces(v codec.Value) ([]any, []piece) {
+	values, isArray := v.([]any)
+	if !isArray {
+		return []any{v}, []piece{{v, -1, -1, -1}}
 	}
-	return []any{v}, false
+	pieces := make([]piece, len(values))
+	for i, v := range values {
+		pieces[i] = piece{v, int32(i), -1, -1}
+	}
+	return values, pieces
 }
 
-func distribute(slots [][]piece, places []int, pieces []piece) {
+// distribute puts pieces, all of one name, in the places of that name.
+func (l *layout) distribute(places []int32, pieces []piece) {
 	if !inOrder(pieces) {
-		for i, p := range pieces {
-			at := places[min(i, len(places)-1)]
-			slots[at] = append(slots[at], p)
+		last := len(places) - 1
+		for i := range min(last, len(pieces)) {
+			l.slots[places[i]] = pieces[i : i+1]
+		}
+		if len(pieces) > last {
+			l.slots[places[last]] = pieces[last:]
 		}
 		return
 	}
-	at := places[0]
-	for _, p := range pieces { // new ones before the first that stays go with it
-		if p.from >= 0 {
-			at = p.from
-			break
+	for len(pieces) > 0 {
+		n, at := 0, places[0]
+		for n < len(pieces) && pieces[n].from < 0 {
+			n++ // new ones before the first that stays go with it
 		}
-	}
-	for _, p := range pieces {
-		if p.from >= 0 {
-			at = p.from
+		if n < len(pieces) {
+			at = pieces[n].from
+			n++
 		}
-		slots[at] = append(slots[at], p)
+		for n < len(pieces) && pieces[n].from < 0 {
+			n++
+		}
+		l.slots[at] = pieces[:n]
+		pieces = pieces[n:]
 	}
 }
 
 func inOrder(pieces []piece) bool {
-	last := -1
+	last := int32(-1)
 	for _, p := range pieces {
 		if p.from >= 0 {
 			if p.from < last {
