@@ -56,14 +56,14 @@ func (w *way) head() error {
 func (w *way) open(seen *seenHead) error {
 	v := w.v
 	w.last = w.block.Stream
-	var t *told
-	if v.observed {
-		t = w.describe(seen)
-	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if len(v.streams) >= maxRelayed {
 		return &http2.Error{Code: http2.EnhanceYourCalm, Reason: "too many open streams"}
+	}
+	var t *told
+	if v.observed {
+		t = w.describe(seen)
 	}
 	var s *relayed
 	if n := len(v.spare); n > 0 {
@@ -221,9 +221,10 @@ func (w *way) tell() {
 	}
 	v := w.v
 	for _, s := range w.done {
-		if s.told != nil {
-			v.c.p.Observer.Observe(s.told.finish(w.now, s.err))
-			s.told.forget()
+		if t := s.told; t != nil {
+			s.told = nil // first: an observer that panics is not told again, and keeps what it was lent
+			v.c.p.Observer.Observe(t.finish(w.now, s.err))
+			t.forget()
 		}
 	}
 	v.c.exchanges.Add(-int64(len(w.done)))
@@ -252,6 +253,7 @@ func (v *verbatim) cutStreams() {
 		w.close(s)
 	}
 	v.mu.Unlock()
+	v.toUpstream.tell() // of what had ended when a panic ended the way
 	w.tell()
 }
 
