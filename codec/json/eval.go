@@ -60,6 +60,12 @@ func (r *Runner) eval(e *plan.Expr, at int32) val {
 		}
 		return r.eval(e.Args[2], at)
 	}
+	if e.Op == plan.Test {
+		if a.kind != isString {
+			r.doubt()
+		}
+		return boolVal(e.Regex.Match(a.text))
+	}
 	if len(e.Args) == 1 {
 		return r.unary(e.Op, a)
 	}
@@ -134,12 +140,7 @@ func (r *Runner) has(place int, at int32) val {
 
 // quantify is any and all over the elements of an array or the members of an object.
 func (r *Runner) quantify(e *plan.Expr, at int32) val {
-	in := r.find(r.plan.Places[e.Place].Parent, at)
-	if in == none || r.nodes[in].state != isKept || !(r.nodes[in].kind == isArray || r.nodes[in].kind == isObject) {
-		r.doubt()
-		return val{}
-	}
-	for c := r.nodes[in].first; c != 0; c = r.nodes[c].next {
+	for c := r.elements(e.Place, at, false); c != 0; c = r.nodes[c].next {
 		if r.isThere(c) && r.holds(e.Args[0], c) == (e.Op == plan.Any) {
 			return boolVal(e.Op == plan.Any)
 		}
@@ -223,6 +224,8 @@ func (r *Runner) unary(op plan.ExprOp, v val) val {
 		return r.toString(v)
 	case plan.ToNumber:
 		return r.toNumber(v)
+	case plan.Floor, plan.Ceil, plan.Round, plan.Trunc:
+		return r.round(op, v)
 	}
 	if v.kind != isString {
 		r.doubt()
@@ -252,6 +255,25 @@ func (r *Runner) unary(op plan.ExprOp, v val) val {
 		r.doubt()
 	}
 	return v
+}
+
+// round makes a float64 even of an integer, as jq does.
+func (r *Runner) round(op plan.ExprOp, v val) val {
+	i, f, whole, _ := r.number(&v)
+	if whole && i == 0 && v.form == asText && v.raw[0] == '-' {
+		r.doubt() // -0
+	}
+	switch op {
+	case plan.Floor:
+		f = math.Floor(f)
+	case plan.Ceil:
+		f = math.Ceil(f)
+	case plan.Round:
+		f = math.Round(f)
+	default:
+		f = math.Trunc(f)
+	}
+	return val{kind: isNumber, form: asFloat, f: f}
 }
 
 // typeNames are what jq calls the kinds.

@@ -55,16 +55,29 @@ func (r *Runner) everywhere(s *plan.Stmt, at int32, v *val) {
 		r.there(s, at, v)
 		return
 	}
-	in := r.find(r.plan.Places[loop].Parent, at)
-	if in == none || r.nodes[in].state != isKept || r.nodes[in].kind != isArray && (s.Lists || r.nodes[in].kind != isObject) {
-		r.doubt()
-		return
-	}
-	for c := r.nodes[in].first; c != 0 && r.outcome == Changed; c = r.nodes[c].next {
+	for c := r.elements(loop, at, s.Lists); c != 0 && r.outcome == Changed; c = r.nodes[c].next {
 		if r.isThere(c) {
 			r.everywhere(s, c, v)
 		}
 	}
+}
+
+// elements returns the first node of every below node at, or 0 if there is none.
+func (r *Runner) elements(every int, at int32, lists bool) int32 {
+	p := &r.plan.Places[every]
+	in := r.find(p.Parent, at)
+	switch {
+	case in == none:
+	case r.nodes[in].state != isKept:
+		r.doubt()
+		return 0
+	case r.nodes[in].kind == isArray, r.nodes[in].kind == isObject && !lists:
+		return r.nodes[in].first
+	}
+	if !p.Lenient || lists {
+		r.doubt()
+	}
+	return 0
 }
 
 // loopTo returns the first Every on the way from a place to one below it.

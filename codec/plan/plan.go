@@ -10,7 +10,11 @@
 // partial on purpose.
 package plan
 
-import "github.com/sluice-proxy/sluice/codec"
+import (
+	"regexp"
+
+	"github.com/sluice-proxy/sluice/codec"
+)
 
 // Plan is a compiled program. It is immutable once made.
 type Plan struct {
@@ -29,6 +33,7 @@ type Place struct {
 	Kind     PlaceKind
 	Key      string // of a Member
 	Index    int    // of an Element, not negative
+	Lenient  bool   // of an Every: there are none where there is neither an array nor an object
 	Children []int  // the places whose parent this is, in order
 	// Counted says that the length of the place matters.
 	Counted bool
@@ -90,7 +95,8 @@ type Expr struct {
 	Var   int         // Variable: its number
 	Path  []any       // Variable: keys (string) and indexes (int) into it
 	Args  []*Expr
-	Keys  []string // Object: the names of Args, sorted
+	Keys  []string       // Object: the names of Args, sorted
+	Regex *regexp.Regexp // Test
 }
 
 // ExprOp is how an [Expr] is worked out. Where an operand is not of the types
@@ -142,5 +148,10 @@ const (
 	HasPrefix // whether Args[0] begins with Args[1]
 	HasSuffix // whether Args[0] ends with Args[1]
 	Contains  // whether the string Args[1] is in the string Args[0]
-	Join      // the Args, each as ToString has it, one behind the other
+	Test      // whether Regex matches somewhere in the string Args[0]
+	Floor     // of a number
+	Ceil
+	Round // half away from zero
+	Trunc
+	Join // the Args, each as ToString has it, one behind the other
 )

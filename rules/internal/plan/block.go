@@ -182,20 +182,14 @@ func (c *compiler) updateBy(q *gojq.Query, at int) ([]plan.Stmt, error) {
 
 // del compiles the paths that q lists.
 func (c *compiler) del(q *gojq.Query, at int) ([]plan.Stmt, error) {
-	var paths []*gojq.Query
-	list(q, &paths)
-	var body []plan.Stmt
-	for _, p := range paths {
-		stmts, err := c.along(p, at, func(place int) ([]plan.Stmt, error) {
-			if place == at {
-				return nil, refuse("deletes the message itself")
-			}
-			return []plan.Stmt{{Op: plan.Delete, Place: place}}, nil
-		})
-		if err != nil {
-			return nil, err
+	body, err := c.along(q, at, func(place int) ([]plan.Stmt, error) {
+		if place == at {
+			return nil, refuse("deletes the message itself")
 		}
-		body = append(body, stmts...)
+		return []plan.Stmt{{Op: plan.Delete, Place: place}}, nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return body, c.deleted(body, len(c.written))
 }
@@ -258,11 +252,14 @@ func (c *compiler) filter(q *gojq.Query, at int) ([]plan.Stmt, error) {
 	return []plan.Stmt{{Op: plan.Filter, Place: at, Expr: when}}, c.shrinks(at)
 }
 
-// along compiles a path to one statement, and has end compile what is done at
-// its end.
+// along compiles a path, and has end compile what is done at its end. The
+// first statement is the first to run.
 func (c *compiler) along(q *gojq.Query, at int, end func(place int) ([]plan.Stmt, error)) ([]plan.Stmt, error) {
 	var stages []*gojq.Query
 	pipes(q, &stages)
+	if len(stages) == 1 && stages[0].Op == gojq.OpComma {
+		return c.beside(stages[0], at, end)
+	}
 	place := at
 	for i, stage := range stages {
 		if isSelect(stage) {
@@ -283,6 +280,26 @@ func (c *compiler) along(q *gojq.Query, at int, end func(place int) ([]plan.Stmt
 		}
 	}
 	return end(place)
+}
+
+// beside is along for several paths. None of them may depend on what is done
+// at another.
+func (c *compiler) beside(q *gojq.Query, at int, end func(place int) ([]plan.Stmt, error)) ([]plan.Stmt, error) {
+	var paths []*gojq.Query
+	list(q, &paths)
+	var body []plan.Stmt
+	for _, p := range paths {
+		place, err := c.path(p, at)
+		if err != nil {
+			return nil, err
+		}
+		stmts, err := end(place)
+		if err != nil {
+			return nil, err
+		}
+		body = append(body, stmts...)
+	}
+	return body, nil
 }
 
 // pipes takes q apart at its pipes, and (a | b).c into a, b and .c.

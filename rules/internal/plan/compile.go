@@ -213,7 +213,7 @@ func (c *compiler) check() error {
 		}
 		for _, child := range p.Children {
 			if c.plan.Places[child].Kind == plan.Every {
-				return refuse("looks at all elements of an array and at single ones")
+				return refuse("looks at all elements of an array in one way and in another")
 			}
 		}
 	}
@@ -224,7 +224,7 @@ func (c *compiler) check() error {
 func (c *compiler) place(step plan.Place) int {
 	places := c.plan.Places
 	for _, i := range places[step.Parent].Children {
-		if p := places[i]; p.Kind == step.Kind && p.Key == step.Key && p.Index == step.Index {
+		if p := places[i]; p.Kind == step.Kind && p.Key == step.Key && p.Index == step.Index && p.Lenient == step.Lenient {
 			return i
 		}
 	}

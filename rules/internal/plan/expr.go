@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"regexp"
 	"slices"
 
 	"github.com/itchyny/gojq"
@@ -29,6 +30,7 @@ var comparisons = map[gojq.Operator]plan.ExprOp{
 var unaries = map[string]plan.ExprOp{
 	"not": plan.Not, "type": plan.TypeOf, "length": plan.Length, "tostring": plan.ToString, "tonumber": plan.ToNumber,
 	"ascii_downcase": plan.Downcase, "ascii_upcase": plan.Upcase, "trim": plan.Trim, "ltrim": plan.TrimLeft, "rtrim": plan.TrimRight,
+	"floor": plan.Floor, "ceil": plan.Ceil, "round": plan.Round, "trunc": plan.Trunc,
 }
 
 var binaries = map[string]plan.ExprOp{
@@ -263,6 +265,8 @@ func (c *compiler) call(f *gojq.Func, in operand) (operand, error) {
 			return worked(c.apply(op, in, &gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeIdentity}}, f.Args[0]))
 		}
 		switch f.Name {
+		case "test":
+			return worked(c.test(f.Args, in))
 		case "has":
 			return worked(c.has(f.Args[0], in))
 		case "any", "all":
@@ -274,6 +278,9 @@ func (c *compiler) call(f *gojq.Func, in operand) (operand, error) {
 			return worked(c.isIn(f.Args[0], in))
 		}
 	case 2:
+		if f.Name == "test" {
+			return worked(c.test(f.Args, in))
+		}
 		if f.Name != "any" && f.Name != "all" || in.expr != nil {
 			break
 		}
@@ -306,6 +313,37 @@ func (c *compiler) has(q *gojq.Query, in operand) (*plan.Expr, error) {
 	}
 	place := c.place(plan.Place{Parent: in.place, Kind: plan.Member, Key: name})
 	return &plan.Expr{Op: plan.Has, Place: place}, c.counts(place)
+}
+
+// test compiles test(expression) and test(expression; flags), both literals.
+func (c *compiler) test(args []*gojq.Query, in operand) (*plan.Expr, error) {
+	expression, _ := constant(args[0])
+	text, ok := expression.(string)
+	flags := ""
+	if len(args) > 1 {
+		v, _ := constant(args[1])
+		if flags, ok = v.(string); !ok {
+			return nil, refuse("matches with flags that it works out")
+		}
+	}
+	if !ok {
+		return nil, refuse("matches a regular expression that is no literal")
+	}
+	for _, f := range flags {
+		switch f {
+		case 'g': // one is enough
+		case 'i':
+			text = "(?i)" + text
+		default:
+			return nil, refuse("matches with the flag %c", f)
+		}
+	}
+	regex, err := regexp.Compile(text)
+	if err != nil {
+		return nil, refuse("matches what is no regular expression")
+	}
+	a, err := c.expr(in)
+	return &plan.Expr{Op: plan.Test, Regex: regex, Args: []*plan.Expr{a}}, err
 }
 
 // isIn compiles IN(1, 2).

@@ -40,7 +40,7 @@ func (c *choices) path(loops bool) string {
 	if c.of(4) > 0 {
 		known := []string{".b", ".a.a", ".a.b", ".a.e", ".e", ".f", ".a.f.a", ".a", ".d[0]", ".c[1].a", ".c", ".d"}
 		if loops {
-			known = append(known, ".c[].a", ".c[].b", ".c[].e", ".d[]", ".c[]", ".a[]", ".c[].f.a")
+			known = append(known, ".c[].a", ".c[].b", ".c[].e", ".c[]?.a", ".b[]?", ".f[]?.a", ".d[]", ".c[]", ".a[]", ".c[].f.a")
 		}
 		return c.pick(known...)
 	}
@@ -86,7 +86,7 @@ func (c *choices) expr() string {
 	case 7:
 		return c.nested(func() string {
 			return "(" + c.expr() + " | " + c.pick("not", "type", "length", "tostring", "tonumber", "ascii_downcase", "ascii_upcase", "trim", "ltrim", "rtrim",
-				`ltrimstr("x")`, `rtrimstr("x")`, `startswith("x")`, `endswith("x")`, `contains("x")`) + ")"
+				`ltrimstr("x")`, "floor", "round", "ceil", "trunc", `test("x|^1")`, `test("X.?Y"; "i")`, `rtrimstr("x")`, `startswith("x")`, `endswith("x")`, `contains("x")`) + ")"
 		}, "2")
 	case 8:
 		return c.nested(func() string { return `"p\(` + c.expr() + `)q"` }, `"s"`)
@@ -133,7 +133,9 @@ func (c *choices) edit() string {
 	switch c.of(16) {
 	case 0, 1, 2:
 		return c.path(true) + " = " + c.expr()
-	case 3, 4:
+	case 3:
+		return "(" + c.path(true) + ", " + c.path(true) + ")" + c.pick(" = ", " |= ", " += ") + c.expr()
+	case 4:
 		return c.path(true) + " |= " + c.expr()
 	case 5:
 		return c.path(true) + " " + c.pick("+=", "-=", "*=", "//=", "/=", "%=") + " " + c.expr()

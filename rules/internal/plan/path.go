@@ -34,7 +34,7 @@ func (c *compiler) path(q *gojq.Query, at int) (int, error) {
 	default:
 		return 0, refuse("edits what is no plain path")
 	}
-	for _, s := range t.SuffixList {
+	for i, s := range t.SuffixList {
 		if err != nil {
 			return 0, err
 		}
@@ -42,7 +42,8 @@ func (c *compiler) path(q *gojq.Query, at int) (int, error) {
 		case s.Index != nil:
 			at, err = c.into(s.Index, at)
 		case s.Iter:
-			at = c.place(plan.Place{Parent: at, Kind: plan.Every})
+			lenient := i+1 < len(t.SuffixList) && t.SuffixList[i+1].Optional
+			at = c.place(plan.Place{Parent: at, Kind: plan.Every, Lenient: lenient})
 		}
 	}
 	return at, err
