@@ -36,9 +36,6 @@ func (e *editor) mixed(c *change, p *plan) error {
 	}
 	dropLayout(pieces, lead != "", p.left > 0)
 	empty := n.close == n.inner && n.end == n.inner
-	if empty && lead == "" && p.left == 0 {
-		return nil
-	}
 	if empty {
 		e.cut(c.tagEnd, int(n.inner))
 		e.out = append(e.out, '>')

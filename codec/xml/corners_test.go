@@ -1,6 +1,9 @@
 package xml_test
 
 import (
+	"encoding/json"
+	"math"
+	"math/big"
 	"strings"
 	"testing"
 
@@ -56,6 +59,7 @@ func TestText(t *testing.T) {
 			{JQ: `.a["#text"] = "masked"`, Err: spans},
 			{JQ: `.a["#text"] |= ascii_upcase`, Err: spans},
 			{JQ: `.a["#text"] = ""`, Out: "<a><b/><c/>\n</a>"},
+			{JQ: `.a["#text"] = "" | .a.b = {"a b": 1}`, Err: `xml: .a.b["a b"]: an element's name that is no name of XML`},
 			{JQ: `del(.a["#text"])`, Out: "<a><b/><c/>\n</a>"},
 			{JQ: `del(.a.b)`, Out: "<a>one  two <c/>\n</a>"},
 			{JQ: `del(.a.c)`, Out: "<a>one <b/> two </a>"},
@@ -63,6 +67,11 @@ func TestText(t *testing.T) {
 			{JQ: `.a = "masked"`, Out: "<a>masked</a>"},
 			{JQ: `.a.b = [1, 2] | .a.d = 3`, Out: "<a>one <b>1</b><b>2</b> two <c/>\n<d>3</d></a>"},
 			{JQ: `.a["#text"] |= sub("one "; " ")`, Out: "<a>&#32;<b/> two <c/>\n</a>"},
+		}},
+		{Name: "white space that stays alone", In: "<a>x<!-- c --> <b/>\n<!-- d -->y</a>", Value: object{"a": object{"b": "", "#text": "x \ny"}}, Edits: []codectest.Edit{
+			{JQ: `.a["#text"] |= .[1:]`, Out: "<a>&#32;<!-- c --><b/>\n<!-- d -->y</a>"},
+			{JQ: `.a["#text"] |= .[:-1]`, Out: "<a>x<!-- c --> <b/>&#10;<!-- d --></a>"},
+			{JQ: `del(.a.b) | .a["#text"] |= .[1:-1]`, Out: "<a> \n<!-- c --><!-- d --></a>"},
 		}},
 		{Name: "text comes and goes", In: "<a>\n  <b/>\n  <c/>\n</a>", Value: object{"a": object{"b": "", "c": ""}}, Edits: []codectest.Edit{
 			{JQ: `.a["#text"] = "x"`, Out: "<a>x<b/>\n  <c/>\n</a>"},
@@ -95,6 +104,7 @@ func TestText(t *testing.T) {
 			{JQ: `.a["#text"] += "\n"`, Out: "<a b='x\r\ny\tz&#10;'>1\n2\n3&#13;\n</a>"},
 			{JQ: `.a["@b"] += "\t\r'\"<&>"`, Out: "<a b='x y z&#10;&#9;&#13;&apos;\"&lt;&amp;>'>1\r\n2\r3&#13;</a>"},
 		}},
+		{Name: "line ends in CDATA", In: "<a><![CDATA[\r\n\r]]>x</a>", Value: object{"a": "\n\nx"}, Edits: []codectest.Edit{{JQ: `.a = "\n\ny"`, Out: "<a><![CDATA[\r\n\r]]>y</a>"}}},
 		{Name: "references", In: `<a b="&quot;&apos;">&lt;&gt;&amp;&#x1F600;&#0000065;é</a>`, Value: object{"a": object{"@b": `"'`, "#text": "<>&😀Aé"}}},
 	}})
 }
@@ -116,6 +126,9 @@ func TestChildren(t *testing.T) {
 			{JQ: `.r.x = [{}]`, Out: shop},
 			{JQ: `.r.y = []`, Out: shop, Normal: true},
 			{JQ: `.r.i[1] = null`, Out: strings.Replace(shop, "<i n='2'>b</i>", "<i></i>", 1)},
+			{JQ: `.r.i = {"a b": 1}`, Err: `xml: .r.i["a b"]: an element's name that is no name of XML`},
+			{JQ: `.r.i[2].s = {"a b": 1}`, Err: `xml: .r.i[2].s["a b"]: an element's name that is no name of XML`},
+			{JQ: `.r.i += [{"a b": 1}]`, Err: `xml: .r.i[3]["a b"]: an element's name that is no name of XML`},
 			{JQ: `.r.i = 7`, Out: "<r>\n\t<i>7</i>\n\t<x/>\n\t<!-- 2 follows -->\n</r>"},
 		}},
 		{Name: "a copy", In: "<r><b q='1'><!-- c -->x<?p?>y]]<!-- d -->&gt;</b></r>", Edits: []codectest.Edit{
@@ -197,6 +210,42 @@ func TestFromScratch(t *testing.T) {
 		if out, err := (xml.Codec{}).Encode(nil, test.v); err == nil || err.Error() != test.want {
 			t.Errorf("Encode(%.100v) = %s, %v, want %s", test.v, out, err, test.want)
 		}
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	huge, _ := new(big.Int).SetString("123456789012345678901234567890", 10)
+	for _, test := range []struct {
+		text string
+		v    any
+		want string // "": the text stays as it is
+	}{
+		{"1", 1, ""}, {"1.0", 1, ""}, {"1e2", 100.0, ""}, {"1E+02", 100, ""}, {"-0", 0, ""}, {"-0.50", -0.5, ""}, {"123456789012345678901234567890", huge, ""},
+		{"1.10", json.Number("1.1"), ""}, {"true", true, ""}, {"", nil, ""},
+		{"1", 2, "2"}, {"007", 7, "7"}, {" 1", 1, "1"}, {"1.", 1, "1"}, {".5", 0.5, "0.5"}, {"1e", 1, "1"}, {"1e+", 1, "1"}, {"+1", 1, "1"}, {"0x1", 1, "1"}, {"1", huge, huge.String()},
+		{"1", 1e-7, "1e-7"}, {"1", json.Number("1.50"), "1.50"}, {"1", false, "false"}, {"1", nil, ""}, {"True", true, "true"}, {"null", nil, ""}, {"NaN", "NaN", ""},
+	} {
+		in := "<a><b>" + test.text + "</b><b c='" + test.text + "'/></a>"
+		want := in
+		if test.want != "" || test.v == nil {
+			want = "<a><b>" + test.want + "</b><b c='" + test.want + "'/></a>"
+		}
+		_, original, err := xml.Codec{}.Decode([]byte(in), codec.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := xml.Codec{}.Encode(original, object{"a": object{"b": []any{test.v, object{"@c": test.v}}}})
+		if string(out) != want || err != nil {
+			t.Errorf("%v onto %q: %s, %v, want %s", test.v, test.text, out, err, want)
+		}
+	}
+	for _, v := range []any{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		if _, err := (xml.Codec{}).Encode(nil, object{"a": v}); err == nil || err.Error() != "xml: .a: a number that is infinite or none" {
+			t.Errorf("%v: %v", v, err)
+		}
+	}
+	if _, err := (xml.Codec{}).Encode(nil, object{"a": json.Number("1x")}); err == nil || err.Error() != "xml: .a: a number that is none" {
+		t.Errorf("1x: %v", err)
 	}
 }
 

@@ -97,7 +97,7 @@ func (e *editor) element(n int32, before, after codec.Value) error {
 			c.newAttributes = append(c.newAttributes, k)
 		case k == textKey:
 		case !isName(k):
-			return value.Within(value.Key(k), inexpressible("an element's name that is no name of XML"))
+			return value.Within(value.Key(k), inexpressible(noName))
 		case count(c.is[k]) > 0:
 			c.newChildren = append(c.newChildren, k)
 		}

@@ -161,7 +161,7 @@ func FuzzGenerated(f *testing.F) {
 
 func TestGeneratedEdits(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 20_000 {
+	for range 5000 {
 		tryGenerated(t, generator{random.IntN})
 	}
 }

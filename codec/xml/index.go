@@ -140,7 +140,7 @@ func (e *editor) tokens(n int32, about int) []piece {
 			if isBlank(raw) {
 				t.kind = blank
 			}
-			t.text = meaning(raw, false)
+			t.text = meaning(raw)
 		case strings.HasPrefix(text[pos:], cdataStart):
 			pos = asideEnd(text, pos)
 			t.kind, t.text = cdata, lineEnds(text[int(t.start)+len(cdataStart):pos-len(cdataEnd)])
@@ -157,16 +157,11 @@ func (e *editor) tokens(n int32, about int) []piece {
 	return list
 }
 
-// meaning is what raw text, or a raw attribute value, of an accepted document
-// means.
-func meaning(raw string, attribute bool) string {
-	set := "&\r"
-	if attribute {
-		set = "&\r\n\t"
-	}
-	if !strings.ContainsAny(raw, set) {
+// meaning is what raw text of an accepted document means.
+func meaning(raw string) string {
+	if !strings.ContainsAny(raw, "&\r") {
 		return raw
 	}
-	out, _ := expand(make([]byte, 0, len(raw)), raw, attribute)
+	out, _ := expand(make([]byte, 0, len(raw)), raw, false)
 	return string(out)
 }

@@ -13,10 +13,7 @@ type origins struct {
 
 // copyMoved writes a decoded element as it was, under name.
 func (e *editor) copyMoved(name string, members map[string]any) bool {
-	id, ok := value.Identity(members)
-	if !ok {
-		return false
-	}
+	id, _ := value.Identity(members)
 	if e.origins == nil {
 		e.origins = &origins{nodes: make(map[value.ID]int32), uses: make(map[value.ID]int)}
 		e.learn(0, e.original.value[e.original.root])

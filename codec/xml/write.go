@@ -14,6 +14,8 @@ import (
 	sluicejson "github.com/sluice-proxy/sluice/codec/json"
 )
 
+const noName = "an element's name that is no name of XML"
+
 // writer writes elements from scratch.
 type writer struct {
 	out   []byte
@@ -27,7 +29,7 @@ type writer struct {
 // element writes v, which is no array, as the element name.
 func (w *writer) element(name string, v codec.Value) error {
 	if !isName(name) {
-		return inexpressible("an element's name that is no name of XML")
+		return inexpressible(noName)
 	}
 	members, text, err := partsOf(v)
 	if err != nil {
@@ -51,13 +53,16 @@ func (w *writer) element(name string, v codec.Value) error {
 			if err := w.attribute(k, members[k], '"'); err != nil {
 				return err
 			}
-		case k != textKey:
+		case k == textKey:
+		case !isName(k):
+			return value.Within(value.Key(k), inexpressible(noName))
+		default:
 			children += count(members[k])
 		}
 	}
 	if children == 0 && text == "" {
 		w.out = append(w.out, "/>"...)
-		return w.check(keys, members)
+		return nil
 	}
 	w.out = append(w.out, '>')
 	if children > 0 && text != "" && isBlank(text) {
@@ -76,16 +81,6 @@ func (w *writer) element(name string, v codec.Value) error {
 	return nil
 }
 
-// check finds what is wrong with the names of children that are empty arrays.
-func (w *writer) check(keys []string, members map[string]any) error {
-	for _, k := range keys {
-		if isChild(k) && !isName(k) {
-			return value.Within(value.Key(k), inexpressible("an element's name that is no name of XML"))
-		}
-	}
-	return nil
-}
-
 func (w *writer) close(name string) {
 	w.out = append(append(append(w.out, "</"...), name...), '>')
 }
@@ -96,9 +91,6 @@ func (w *writer) children(name string, v codec.Value, lead []byte) error {
 	if !ok {
 		w.out = append(w.out, lead...)
 		return step{name, -1}.within(w.element(name, v))
-	}
-	if !isName(name) {
-		return step{name, -1}.within(inexpressible("an element's name that is no name of XML"))
 	}
 	for i, v := range array {
 		w.out = append(w.out, lead...)

@@ -29,17 +29,18 @@
 //   - null, {} and "" are the empty element, the empty attribute and no text; an
 //     empty array is no element; an array of one is its element. What is written
 //     so where it was so is no edit.
-//   - Numbers and booleans are written as JSON spells them. A number that equals
-//     the one that the text before spells, 1.1 where 1.10 was, is no edit.
+//   - Numbers and booleans are written as JSON spells them; NaN and the infinities
+//     cannot be. A number that equals the one that the text before spells, 1.1 where
+//     1.10 was, is no edit.
 //   - A changed attribute keeps its quotes, a changed text its CDATA section unless
 //     that cannot hold it. Of a text in pieces, with comments or CDATA between
 //     them, only those pieces change that lie between the common beginning and the
 //     common end of the text before and after. Where that is more than one run, so
 //     that nobody knows which part belongs before which child, the edit cannot be
 //     expressed; deleting all text can.
-//   - A deleted child goes with the white space before it, in front of which
-//     comments stay; with the last child goes all layout. A new child stands behind
-//     the others of its name, or else at the end, indented as the one before it.
+//   - A deleted child goes with the white space before it, and with the last child
+//     all layout; comments stay. A new child stands behind the others of its name,
+//     or else at the end, indented as the one before it.
 //   - An element that jq moved as it was, into an envelope or under another name,
 //     keeps its bytes; if it now stands in two places, the copies are without
 //     comments and processing instructions.
