@@ -54,7 +54,7 @@ var (
 func broken(name string, offset int, err error) error {
 	msg := err.Error()
 	switch {
-	case err == errOver:
+	case errors.Is(err, errOver):
 		return err
 	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
 		return &codec.LimitError{Format: name, Limit: "window", Max: maxWindow}
@@ -78,7 +78,7 @@ func drain(r io.Reader, encoded, bound int) ([]byte, error) {
 		switch {
 		case len(out) > bound:
 			return nil, errOver
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return out, nil
 		case err != nil:
 			return nil, err

@@ -14,6 +14,7 @@
 package encoding
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -131,9 +132,9 @@ func (s Stack) Decode(data []byte, limits Limits) ([]byte, error) {
 	for _, c := range slices.Backward(s.codings) {
 		plain, err := c.decode(data, int(bound))
 		switch {
-		case err == errOver && bound < int64(limits.Size):
+		case errors.Is(err, errOver) && bound < int64(limits.Size):
 			return nil, &codec.LimitError{Format: c.name, Limit: "ratio", Max: limits.Ratio}
-		case err == errOver:
+		case errors.Is(err, errOver):
 			return nil, &codec.LimitError{Format: c.name, Limit: "size", Max: int64(limits.Size)}
 		case err != nil:
 			return nil, err

@@ -3,6 +3,7 @@ package encoding
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"sync"
 
@@ -128,12 +129,12 @@ func wrapped(head []byte) bool {
 
 func (f *inflater) Read(p []byte) (int, error) {
 	n, err := f.current.Read(p)
-	if err != io.EOF {
+	if !errors.Is(err, io.EOF) {
 		return n, err
 	}
 	if _, more := f.source.ReadByte(); more == nil {
 		err = errTrailing
-	} else if more != io.EOF {
+	} else if !errors.Is(more, io.EOF) {
 		err = more
 	}
 	return n, err
@@ -156,7 +157,7 @@ func inflate(data []byte, bound int) ([]byte, error) {
 
 func openDeflate(r *bufio.Reader) (stageReader, error) {
 	head, err := r.Peek(2)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	f := newInflater()

@@ -43,7 +43,7 @@ func (r *Reader) Read(p []byte) (int, error) { return r.top.Read(p) }
 // Close releases what r holds. Reads after it fail.
 func (r *Reader) Close() error {
 	for _, st := range r.stages {
-		st.end(errClosed)
+		_ = st.end(errClosed)
 	}
 	r.top = closed{}
 	return nil
@@ -94,7 +94,7 @@ func (st *stage) Read(p []byte) (int, error) {
 	if limits := st.reader.limits; st.n > limits.byRatio(st.reader.source.n) {
 		return 0, st.end(&codec.LimitError{Format: st.coding.name, Limit: "ratio", Max: limits.Ratio})
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = st.cause(err)
 	}
 	if err != nil {
@@ -119,14 +119,14 @@ func (st *stage) open() error {
 // cause is why there is no more to be read: the source's error, what is said of
 // an earlier stage, or what the decoder says of its input.
 func (st *stage) cause(err error) error {
-	if source := st.reader.source; source.err != nil && source.err != io.EOF {
+	if source := st.reader.source; source.err != nil && !errors.Is(source.err, io.EOF) {
 		return source.err
 	}
 	for _, earlier := range st.reader.stages {
 		if earlier == st {
 			break
 		}
-		if earlier.err != nil && earlier.err != io.EOF {
+		if earlier.err != nil && !errors.Is(earlier.err, io.EOF) {
 			return earlier.err
 		}
 	}

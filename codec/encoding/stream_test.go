@@ -94,10 +94,10 @@ func TestStreamTellsTruncationFromTheSourcesFailure(t *testing.T) {
 		}
 		r.Close()
 		r = s.NewReader(io.MultiReader(bytes.NewReader(half), iotest.ErrReader(reset)), encoding.Limits{})
-		if _, err := copyAll(r); err != reset {
+		if _, err := copyAll(r); !errors.Is(err, reset) {
 			t.Errorf("%s reset: error %v", s, err)
 		}
-		if _, err := r.Read(make([]byte, 1)); err != reset && !s.Identity() {
+		if _, err := r.Read(make([]byte, 1)); !errors.Is(err, reset) && !s.Identity() {
 			t.Errorf("%s reset: then error %v", s, err)
 		}
 		r.Close()
@@ -105,7 +105,7 @@ func TestStreamTellsTruncationFromTheSourcesFailure(t *testing.T) {
 			t.Errorf("%s: reads after Close", s)
 		}
 		r = s.NewReader(strings.NewReader(""), encoding.Limits{})
-		if _, err := r.Read(make([]byte, 1)); err != io.EOF {
+		if _, err := r.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("%s empty: error %v", s, err)
 		}
 		r.Close()

@@ -139,7 +139,6 @@ func FuzzLocality(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		edited := bytes.Clone(nil)
 		list := append([]any(nil), v.([]any)...)
 		list[2] = map[string]any{"k": text}
 		if n == 0 {
@@ -148,7 +147,7 @@ func FuzzLocality(f *testing.F) {
 				return // pairs with an equal one
 			}
 		}
-		edited, err = c.Encode(original, list)
+		edited, err := c.Encode(original, list)
 		if err != nil || !bytes.Equal(edited, want) {
 			t.Fatalf("%q became %q, %v, want %q", data, edited, err, want)
 		}

@@ -75,7 +75,7 @@ func (e *editor) member(it item, before, after map[string]any) error {
 		return nil
 	}
 	k, _ := keyText(it.key.node)
-	err := error(nil)
+	var err error
 	if it.bare && !value.Equal(before[k], after[k]) {
 		e.cut(it.key.end, it.value.end)
 		e.write(": ")

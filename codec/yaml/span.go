@@ -51,7 +51,7 @@ type surveyor struct {
 func survey(data []byte, root *yaml.Node) *span {
 	s := surveyor{places: newPlaces(data)}
 	s.text = s.places.text
-	sp := s.node(root, -1, false)
+	sp := s.node(root, -1)
 	if s.lost || sp.end > len(s.text) {
 		return nil
 	}
@@ -59,7 +59,7 @@ func survey(data []byte, root *yaml.Node) *span {
 }
 
 // node finds n, whose parent block stands at the column parent.
-func (s *surveyor) node(n *yaml.Node, parent int, inFlow bool) *span {
+func (s *surveyor) node(n *yaml.Node, parent int) *span {
 	sp := &span{node: n, start: s.places.offset(n.Line, n.Column)}
 	sp.anchored = n.Anchor != "" && n.Kind != yaml.AliasNode
 	sp.content, sp.end = sp.start, sp.start
@@ -273,7 +273,7 @@ func (s *surveyor) sequence(sp *span) {
 		if !sp.flow() {
 			s.expect(it.start, "-")
 		}
-		it.value = s.node(child, column, sp.flow())
+		it.value = s.node(child, column)
 		if sp.flow() {
 			it.start = it.value.start
 		} else if it.value.start <= it.start {
@@ -291,14 +291,14 @@ func (s *surveyor) sequence(sp *span) {
 	}
 }
 
-func (sp *span) add(it item) {
+func (s *span) add(it item) {
 	for _, part := range []*span{it.key, it.value} {
 		if part != nil {
-			sp.aliased = sp.aliased || part.aliased
-			sp.anchored = sp.anchored || part.anchored
+			s.aliased = s.aliased || part.aliased
+			s.anchored = s.anchored || part.anchored
 		}
 	}
-	sp.items = append(sp.items, it)
+	s.items = append(s.items, it)
 }
 
 func (s *surveyor) mapping(sp *span) {
@@ -314,9 +314,9 @@ func (s *surveyor) mapping(sp *span) {
 		}
 		var it item
 		it.start = s.skip(next)
-		it.key = s.node(sp.node.Content[i], column, sp.flow())
+		it.key = s.node(sp.node.Content[i], column)
 		colon := s.skip(it.key.end)
-		it.value = s.node(sp.node.Content[i+1], column, sp.flow())
+		it.value = s.node(sp.node.Content[i+1], column)
 		sp.merges = sp.merges || isMerge(it.key.node)
 		hasColon := colon < len(s.text) && s.text[colon] == ':' && colon < max(it.value.start, colon+1)
 		it.value.level = !sp.flow() && it.value.content > colon && s.column(it.value.content) == column

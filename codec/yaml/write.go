@@ -206,10 +206,12 @@ func floatText(f float64) string {
 }
 
 // spelled gives a number with an exponent the point and the sign that YAML 1.1
-// wants of it: 1e5 is a string there.
+// wants of it: 1e5 is a string there. An exponent that no reader has the room
+// for stays as it is.
 func spelled(s string) string {
+	const most = 8 // digits
 	at := strings.IndexAny(s, "eE")
-	if at < 0 {
+	if at < 0 || len(s)-at > most {
 		return s
 	}
 	mantissa, exponent := s[:at], s[at+1:]
