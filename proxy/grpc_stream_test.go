@@ -196,7 +196,7 @@ func stops(t testing.TB, sent *atomic.Int64) int64 {
 }
 
 func TestASlowCallerHoldsAFastUpstreamBack(t *testing.T) {
-	const chunk, total = 64 << 10, 64 << 20
+	const chunk, total = 64 << 10, 16 << 20
 	var sent atomic.Int64
 	base := &items{item: mustItem(t)}
 	s := startItems(t, false, func(_ string, stream grpc.ServerStream) error {
@@ -245,7 +245,7 @@ func TestASlowUpstreamHoldsAFastCallerBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const chunk, total = 64 << 10, 64 << 20
+	const chunk, total = 64 << 10, 16 << 20
 	var sent atomic.Int64
 	done := make(chan error, 1)
 	go func() {
