@@ -58,9 +58,7 @@ func (o *Original) edit(after []any) ([]byte, error) {
 		}
 	}
 	e.index(o.body)
-	if err := e.header(o); err != nil {
-		return nil, err
-	}
+	e.header(o)
 	if err := e.rows(o.rows, after, pairs); err != nil {
 		return nil, err
 	}
@@ -108,24 +106,23 @@ func (e *editor) keepTo(end int) {
 }
 
 // header writes everything up to the end of the header row's line.
-func (e *editor) header(o *Original) error {
+func (e *editor) header(o *Original) {
 	h := o.head
 	if h.cells == nil {
 		e.keepTo(o.body)
 		if !e.columns.added {
-			return nil
+			return
 		}
 	}
 	e.keepTo(max(e.pos, int(h.line.start)))
 	if !e.columns.changed {
 		e.keepTo(int(h.line.next))
-		return nil
+		return
 	}
 	e.headerRow()
 	e.pos = max(e.pos, int(h.line.end))
 	e.keepTo(max(e.pos, int(h.line.next)))
 	e.separate(e.lineEnd)
-	return nil
 }
 
 func (e *editor) headerRow() {

@@ -169,6 +169,43 @@ func said(row any) map[string]any {
 	return said
 }
 
+// FuzzRows checks that texts whose rows are all as long as the header row become
+// the same row by row and whole.
+func FuzzRows(f *testing.F) {
+	for i, s := range seeds {
+		f.Add([]byte(s), uint8(i), uint8(i))
+	}
+	f.Fuzz(func(t *testing.T, data []byte, which, size uint8) {
+		v, original, err := csv.Codec{}.Decode(data, codec.Limits{})
+		if err != nil || len(data) == 0 || data[len(data)-1] != '\n' {
+			return
+		}
+		rows := v.([]any)
+		for _, row := range rows {
+			if len(row.(map[string]any)) != len(rows[0].(map[string]any)) {
+				return
+			}
+		}
+		if header, _, err := (csv.Codec{NoHeader: true}).Decode(data, codec.Limits{}); err != nil || len(rows) > 0 && len(header.([]any)[0].([]any)) != len(rows[0].(map[string]any)) {
+			return
+		}
+		perRow := []string{"del(.a)", ".n = \"n\"", ".a = .b", "select(.a != \"1\")", "map_values(. + \"\\n\")", "{b, a} | del(.[] | nulls)", ".[\"a\"] |= . + \"x\""}
+		program := perRow[int(which)%len(perRow)]
+		edited, err := codectest.JQ("map("+program+")", v)
+		if err != nil {
+			return
+		}
+		whole, err := csv.Codec{}.Encode(original, edited)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, _, err := pass(csv.Codec{}, string(data), program, int(size)%16+1, codec.Limits{})
+		if err != nil || out != string(whole) {
+			t.Fatalf("%q by %s: row by row %q, %v, but whole %q", data, program, out, err, whole)
+		}
+	})
+}
+
 // FuzzCell checks that the edit of one cell changes that cell and not a byte
 // besides, whole and row by row.
 func FuzzCell(f *testing.F) {

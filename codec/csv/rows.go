@@ -207,11 +207,15 @@ func (r *Rows) plan(o *rowOriginal, v codec.Value) error {
 	if err != nil {
 		return unindexed(err)
 	}
+	r.settle(cols)
+	return nil
+}
+
+func (r *Rows) settle(cols columns) {
 	r.columns, r.planned, r.names = cols, true, make(map[string]bool, len(cols.list))
 	for _, col := range cols.list {
 		r.names[col.name] = true
 	}
-	return nil
 }
 
 // unindexed takes the index of the only row from the path of an error.
@@ -225,6 +229,23 @@ func unindexed(err error) error {
 		path = "." + path
 	}
 	return &codec.ExpressError{Format: e.Format, Path: path, Msg: e.Msg}
+}
+
+// Pass returns what is written for a row that Next has just returned and that goes
+// on as it came, without being read. It fails if the columns have changed.
+func (r *Rows) Pass(row []byte) ([]byte, error) {
+	if r.planned && r.columns.changed {
+		return nil, r.codec.inexpressible("the header row was written with other columns than this row has")
+	}
+	out := row[min(r.lead, len(row)):]
+	if r.top != nil {
+		out = append(r.top[:len(r.top):len(r.top)], out...)
+	}
+	if !r.planned {
+		r.settle(r.head.unchanged())
+	}
+	r.top = nil
+	return out, nil
 }
 
 // Terminate returns row with a line end if it has none, so that another row may

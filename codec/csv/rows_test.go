@@ -123,3 +123,43 @@ func TestRowLimit(t *testing.T) {
 		t.Errorf("error %v, want one that wraps ErrTooLarge", err)
 	}
 }
+
+func TestRowsPassUnread(t *testing.T) {
+	r := csv.Codec{}.Rows(codec.Limits{})
+	for _, test := range []struct{ in, out string }{{"a,b\n\n1,\"x\"y\n", "a,b\n\n1,\"x\"y\n"}, {"2,3\n", "2,3\n"}} {
+		_, row, err := r.Next([]byte(test.in), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := r.Pass(row); err != nil || string(out) != test.out {
+			t.Errorf("Pass(%q) = %q, %v, want %q", row, out, err, test.out)
+		}
+	}
+	_, row, _ := r.Next([]byte("4,5\n"), false)
+	v, original, err := r.Decode(row, codec.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := r.Encode(original, v); err != nil || string(out) != "4,5\n" {
+		t.Errorf("Encode = %q, %v", out, err)
+	}
+	if _, err := r.Encode(original, o{"a": "4", "c": 1}); err == nil {
+		t.Error("a new column after the header row was passed")
+	}
+}
+
+func TestRowsDoNotPassUnderOtherColumns(t *testing.T) {
+	out, _, err := pass(csv.Codec{}, "a,b\n1,2\n", "del(.a)", 4, codec.Limits{})
+	if err != nil || out != "b\n2\n" {
+		t.Fatalf("%q, %v", out, err)
+	}
+	r := csv.Codec{}.Rows(codec.Limits{})
+	_, row, _ := r.Next([]byte("a,b\n1,2\n"), false)
+	if _, _, err := through(r, row, "del(.a)"); err != nil {
+		t.Fatal(err)
+	}
+	_, row, _ = r.Next([]byte("3,4\n"), false)
+	if out, err := r.Pass(row); err == nil {
+		t.Errorf("Pass = %q, want an error", out)
+	}
+}

@@ -98,17 +98,26 @@ func (SSE) Decode(text []byte, limits codec.Limits) (codec.Value, codec.Original
 	if err := o.scan(); err != nil {
 		return nil, nil, err
 	}
-	said := make([]string, 0, 1)
+	var said []byte
+	lines := 0
 	for _, l := range o.lines {
-		switch text := o.read(l); l.field {
+		switch l.field {
 		case event, id:
-			o.value[l.field.String()] = text
+			o.value[l.field.String()] = o.read(l)
 		case data:
-			said = append(said, text)
+			switch text := o.text[l.value:l.end]; lines {
+			case 0:
+				said = text
+			case 1:
+				said = append(append(said[:len(said):len(said)], '\n'), text...)
+			default:
+				said = append(append(said, '\n'), text...)
+			}
+			lines++
 		}
 	}
-	if len(said) > 0 {
-		v, original, err := decodeData(strings.Join(said, "\n"), limits)
+	if lines > 0 {
+		v, original, err := decodeData(said, limits)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -118,19 +127,17 @@ func (SSE) Decode(text []byte, limits codec.Limits) (codec.Value, codec.Original
 }
 
 // decodeData returns what text says, and no Original if it is not JSON.
-func decodeData(text string, limits codec.Limits) (codec.Value, codec.Original, error) {
-	first := strings.TrimLeft(text, " \t\n")
-	if first == "" || strings.IndexByte("{[\"-0123456789tfn"+bom, first[0]) < 0 {
-		return text, nil, nil
+func decodeData(text []byte, limits codec.Limits) (codec.Value, codec.Original, error) {
+	if first := bytes.TrimLeft(text, " \t\n"); len(first) > 0 && strings.IndexByte("{[\"-0123456789tfn"+bom, first[0]) >= 0 {
+		v, original, err := json.Codec{}.Decode(text, limits)
+		switch err := err.(type) {
+		case nil:
+			return v, original, nil
+		case *codec.LimitError:
+			return nil, nil, of(sse, 0, err)
+		}
 	}
-	v, original, err := json.Codec{}.Decode([]byte(text), limits)
-	switch err := err.(type) {
-	case nil:
-		return v, original, nil
-	case *codec.LimitError:
-		return nil, nil, of(sse, 0, err)
-	}
-	return text, nil, nil
+	return strings.ToValidUTF8(string(text), "\ufffd"), nil, nil
 }
 
 // scan finds the lines.
@@ -191,7 +198,7 @@ func (o *sseOriginal) read(l sseLine) string {
 func (SSE) Encode(original codec.Original, v codec.Value) ([]byte, error) {
 	after, ok := v.(map[string]any)
 	if !ok {
-		return nil, inexpressible(sse, "", "an event is an object, and "+value.TypeName(v)+" is none")
+		return nil, noEvent("an event is an object, and " + value.TypeName(v) + " is none")
 	}
 	o, ok := original.(*sseOriginal)
 	if !ok || o == nil {
@@ -212,7 +219,7 @@ func (SSE) Encode(original codec.Original, v codec.Value) ([]byte, error) {
 func (o *sseOriginal) fields(after map[string]any) (want [fields][]string, err error) {
 	for name := range after {
 		if name != "event" && name != "id" && name != "data" {
-			return want, inexpressible(sse, name, "an event has event, id and data alone")
+			return want, value.Within(value.Key(name), noEvent("an event has event, id and data alone"))
 		}
 	}
 	for _, f := range []field{event, id, data} {
@@ -245,10 +252,10 @@ func fieldText(f field, v codec.Value) (string, error) {
 		return string(number), err
 	}
 	if !ok {
-		return "", inexpressible(sse, "", "it is a string, and "+value.TypeName(v)+" is none")
+		return "", noEvent("it is a string, and " + value.TypeName(v) + " is none")
 	}
 	if strings.ContainsAny(text, "\r\n") || f == id && strings.Contains(text, "\x00") {
-		return "", inexpressible(sse, "", "there is no place for a line end, nor for NUL in an id")
+		return "", noEvent("there is no place for a line end, nor for NUL in an id")
 	}
 	return strings.ToValidUTF8(text, "\ufffd"), nil
 }
@@ -257,11 +264,11 @@ func (o *sseOriginal) dataLines(v codec.Value) ([]string, error) {
 	_, had := o.value["data"]
 	if text, ok := v.(string); ok && o.json == nil {
 		text = strings.ToValidUTF8(text, "\ufffd")
-		_, reads, err := decodeData(text, codec.Limits{})
+		_, reads, err := decodeData([]byte(text), codec.Limits{})
 		plain := err == nil && reads == nil && !strings.Contains(text, "\r")
 		switch {
 		case had && strings.Contains(text, "\r"):
-			return nil, inexpressible(sse, "", "a carriage return has no place in a plain text")
+			return nil, noEvent("a carriage return has no place in a plain text")
 		case had || plain:
 			return strings.Split(text, "\n"), nil
 		}
@@ -271,4 +278,8 @@ func (o *sseOriginal) dataLines(v codec.Value) ([]string, error) {
 		return nil, of(sse, 0, err)
 	}
 	return strings.Split(string(text), "\n"), nil
+}
+
+func noEvent(msg string) error {
+	return &codec.ExpressError{Format: sse, Path: ".", Msg: msg}
 }

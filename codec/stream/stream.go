@@ -12,7 +12,6 @@ import (
 	"math"
 
 	"github.com/sluice-proxy/sluice/codec"
-	"github.com/sluice-proxy/sluice/codec/internal/value"
 	"github.com/sluice-proxy/sluice/codec/json"
 )
 
@@ -97,12 +96,4 @@ func of(format string, offset int, err error) error {
 func scratch(format string, v codec.Value) ([]byte, error) {
 	out, err := json.Codec{}.Encode(nil, v)
 	return out, of(format, 0, err)
-}
-
-func inexpressible(format, path, msg string) error {
-	err := error(&codec.ExpressError{Format: format, Path: ".", Msg: msg})
-	if path != "" {
-		err = value.Within(value.Key(path), err)
-	}
-	return err
 }
