@@ -171,7 +171,14 @@ func (r *Runner) construct(e *plan.Expr, at int32) val {
 		r.scratch = r.write(r.scratch, &args[i])
 	}
 	r.scratch = append(r.scratch, ends[1])
-	return val{kind: k, node: none, raw: r.scratch[from:len(r.scratch):len(r.scratch)]}
+	v := val{kind: k, node: none, raw: r.scratch[from:len(r.scratch):len(r.scratch)]}
+	for i := range args {
+		v.moved = v.moved || args[i].moved
+		if args[i].base != nil { // its parts have no text of their own
+			r.doubt()
+		}
+	}
+	return v
 }
 
 // join puts the texts of all operands one behind the other.
@@ -336,6 +343,8 @@ func (r *Runner) arithmetic(op plan.ExprOp, a, b val) val {
 			return b
 		case b.kind == isNull && a.kind != isNumber:
 			return a
+		case a.kind == b.kind && a.isContainer():
+			return r.addContainers(a, b)
 		case a.kind == isNull:
 			return r.plain(b)
 		case b.kind == isNull:

@@ -41,7 +41,7 @@ func (r *Runner) stmt(s *plan.Stmt, at int32) {
 		}
 	case plan.Filter:
 		r.filter(s, at)
-	case plan.Rebuild:
+	case plan.Rebuild, plan.Merge:
 		r.rebuild(s, at)
 	default:
 		r.doubt()
@@ -167,7 +167,8 @@ func (r *Runner) filter(s *plan.Stmt, at int32) {
 	r.touch(in) // it is another array, if an equal one
 }
 
-// rebuild makes an object of some places below node at.
+// rebuild sets some members of the object at node at, and for a Rebuild takes
+// out the others.
 func (r *Runner) rebuild(s *plan.Stmt, at int32) {
 	n := &r.nodes[at]
 	if n.state != isKept || n.kind != isObject || n.start == none {
@@ -179,11 +180,12 @@ func (r *Runner) rebuild(s *plan.Stmt, at int32) {
 		v := r.eval(e, at)
 		r.vals = append(r.vals, v)
 	}
-	for c := n.first; c != 0; c = r.nodes[c].next {
-		r.nodes[c].state = isGone
-	}
 	r.touch(at)
-	n.alone = true
+	if n.alone = s.Op == plan.Rebuild; n.alone {
+		for c := n.first; c != 0; c = r.nodes[c].next {
+			r.nodes[c].state = isGone
+		}
+	}
 	for i, place := range s.Keys {
 		child := r.child(at, place)
 		if child == none {

@@ -66,7 +66,7 @@ func (r *Runner) value(at int32, i, depth int) int {
 	}
 	n := &r.nodes[at]
 	n.start, n.kind = int32(i), kindOf(r.text[i])
-	end := refused
+	var end int
 	switch {
 	case n.place == none:
 		end = skimValue(r.text, i, depth)
@@ -132,7 +132,7 @@ func (r *Runner) object(at int32, i, depth int) int {
 			r.nodes[waits].behind = int32(key)
 			waits = none
 		}
-		end := refused
+		var end int
 		if place := r.member(at, children, text[key:keyEnd]); place != none {
 			child := r.add(place, at)
 			if r.outcome == Unsure {
@@ -218,8 +218,8 @@ func (r *Runner) array(at int32, i, depth int) int {
 	}
 	item := int32(i)
 	for count := int32(0); ; count++ {
-		place, end := r.element(p, int(count)), refused
-		if place != none || p.Members {
+		var end int
+		if place := r.element(p, int(count)); place != none || p.Members {
 			child := r.add(place, at)
 			if r.outcome == Unsure {
 				return refused

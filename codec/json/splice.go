@@ -40,7 +40,9 @@ func (r *Runner) emit(at int32) {
 	switch {
 	case !n.touched || r.outcome != Changed:
 	case n.state == isSet:
-		if v := &r.vals[n.val]; !r.equal(n, v) {
+		if v := &r.vals[n.val]; v.kind == n.kind && v.isContainer() {
+			r.emitContainer(at, v)
+		} else if !r.equal(n, v) {
 			r.cut(n.start, n.end)
 			r.out = r.write(r.out, v)
 		}
@@ -73,12 +75,8 @@ func (r *Runner) equal(n *spot, v *val) bool {
 			return i == v.i
 		}
 		return value.Equal(r.valueOf(val{kind: isNumber, raw: text}), r.valueOf(*v))
-	case isArray, isObject:
-		if !bytes.Equal(v.raw, text) { // written as a difference, or not at all
-			r.doubt()
-		}
 	}
-	return true
+	return v.kind < isString
 }
 
 func (r *Runner) emitObject(at int32) {
@@ -222,6 +220,9 @@ func (r *Runner) writeMade(at int32) {
 // write appends v as the writer would.
 func (r *Runner) write(dst []byte, v *val) []byte {
 	switch {
+	case v.base != nil: // the text of its parts is not known here
+		r.doubt()
+		return dst
 	case v.kind == isNull:
 		return append(dst, "null"...)
 	case v.kind == isFalse:

@@ -41,6 +41,8 @@ type val struct {
 	i     int
 	f     float64
 	value codec.Value // of a container, if raw is nil
+	base  codec.Value // what value was made of, if that was the text of node
+	moved bool        // there are containers in it that have a text
 }
 
 func boolVal(b bool) val {
@@ -81,7 +83,7 @@ func (r *Runner) valOf(at int32) val {
 		if n.touched { // what it is now stands nowhere
 			r.doubt()
 		}
-		v.raw, v.node = text, at
+		v.raw, v.node, v.moved = text, at, true
 	}
 	return v
 }
@@ -160,12 +162,7 @@ func (r *Runner) valueOf(v val) codec.Value {
 			return v.value
 		}
 	}
-	d := decoder{text: string(v.raw), depth: len(v.raw)}
-	out, err := d.value()
-	if err != nil {
-		r.doubt()
-	}
-	return out
+	return r.decoded(v.raw)
 }
 
 // number is what v is to arithmetic: an int, or else a float64. ok is false if

@@ -62,7 +62,7 @@ type Stmt struct {
 	By    *Expr  // if set, what Operand is in the statement: worked out once and first
 	Then  []Stmt // of If, Within, Each
 	Else  []Stmt // of If
-	// Keys and Exprs are the members of Rebuild, by place, in no order.
+	// Keys and Exprs are the members of Rebuild and Merge, by place, in no order.
 	Keys  []int
 	Exprs []*Expr
 	Lists bool // the loops to Place are over arrays only
@@ -83,6 +83,7 @@ const (
 	Select                // nothing comes of the message unless Expr holds
 	Filter                // take out the elements of the array in Place for which Expr, worked out at each, does not hold. Expr's places are below the Every of Place
 	Rebuild               // make of the object the one of Keys and Exprs
+	Merge                 // put Exprs in the Keys of the object, all of them worked out first
 	Stop                  // end everything if Expr holds
 )
 

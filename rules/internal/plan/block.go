@@ -21,6 +21,8 @@ func (c *compiler) block(q *gojq.Query, at int) ([]plan.Stmt, error) {
 		}
 		right, err := c.block(q.Right, at)
 		return append(left, right...), err
+	case isMerge(q):
+		return c.rebuild(q.Right.Term.Object, plan.Merge, at)
 	case q.Op == gojq.OpAssign:
 		return c.assign(q, at)
 	case q.Op == gojq.OpModify:
@@ -41,7 +43,7 @@ func (c *compiler) term(t *gojq.Term, at int) ([]plan.Stmt, error) {
 	case t.Type == gojq.TermTypeIf:
 		return c.branch(t.If, 0, at)
 	case t.Type == gojq.TermTypeObject:
-		return c.rebuild(t.Object, at)
+		return c.rebuild(t.Object, plan.Rebuild, at)
 	case t.Type == gojq.TermTypeFunc && len(t.Func.Args) == 1:
 		switch arg := t.Func.Args[0]; t.Func.Name {
 		case "del":
@@ -91,13 +93,14 @@ func (c *compiler) branch(b *gojq.If, i, at int) ([]plan.Stmt, error) {
 	return []plan.Stmt{s}, err
 }
 
-// rebuild compiles an object in the place of the one at a place.
-func (c *compiler) rebuild(o *gojq.Object, at int) ([]plan.Stmt, error) {
+// rebuild compiles an object in the place of the one at a place, or that is
+// merged into it.
+func (c *compiler) rebuild(o *gojq.Object, op plan.StmtOp, at int) ([]plan.Stmt, error) {
 	e, err := c.object(o, operand{place: at})
 	if err != nil {
 		return nil, err
 	}
-	s := plan.Stmt{Op: plan.Rebuild, Place: at}
+	s := plan.Stmt{Op: op, Place: at}
 	if len(e.Keys) == 0 {
 		return nil, refuse("has another value in place of the message")
 	}
@@ -106,7 +109,7 @@ func (c *compiler) rebuild(o *gojq.Object, at int) ([]plan.Stmt, error) {
 		s.Keys, s.Exprs = append(s.Keys, place), append(s.Exprs, e.Args[i])
 	}
 	for _, w := range c.written {
-		if w == at || c.below(w, at) || c.below(at, w) {
+		if w == at || c.below(at, w) || op == plan.Rebuild && c.below(w, at) {
 			return nil, refuse("changes what it has changed before")
 		}
 	}

@@ -168,11 +168,10 @@ func isBlock(q *gojq.Query) bool {
 		return false
 	}
 	if q.Term == nil {
-		switch {
-		case q.Op == gojq.OpPipe:
+		if q.Op == gojq.OpPipe {
 			return (isBlock(q.Left) || isIdentity(q.Left)) && (isBlock(q.Right) || isIdentity(q.Right))
 		}
-		return q.Op >= gojq.OpAssign
+		return q.Op >= gojq.OpAssign || isMerge(q)
 	}
 	t := q.Term
 	if len(t.SuffixList) > 0 {
@@ -203,6 +202,12 @@ func isBlock(q *gojq.Query) bool {
 		return some
 	}
 	return false
+}
+
+// isMerge reports whether q is . + {a: 1} or . += {a: 1}.
+func isMerge(q *gojq.Query) bool {
+	return (q.Op == gojq.OpAdd || q.Op == gojq.OpUpdateAdd) && isIdentity(q.Left) && len(q.Right.FuncDefs) == 0 && q.Right.Term != nil &&
+		q.Right.Term.Type == gojq.TermTypeObject && len(q.Right.Term.SuffixList) == 0 && len(q.Right.Term.Object.KeyVals) > 0
 }
 
 // check refuses what the runner could not keep apart.

@@ -207,7 +207,8 @@ func (c *compiler) object(o *gojq.Object, in operand) (*plan.Expr, error) {
 	members := make(map[string]*plan.Expr, len(o.KeyVals))
 	e := &plan.Expr{Op: plan.Object}
 	for _, m := range o.KeyVals {
-		key, value := m.Key, (*gojq.Query)(nil)
+		key := m.Key
+		var value *gojq.Query
 		switch {
 		case m.KeyQuery != nil || m.KeyString != nil && m.KeyString.Queries != nil:
 			return nil, refuse("makes an object of names that it works out")

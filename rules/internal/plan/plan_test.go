@@ -51,10 +51,11 @@ func slow(steps []step, text []byte) (json.Result, error) {
 		if s.Stop {
 			return json.Result{Outcome: json.Stopped, Stop: i}, nil
 		}
-		count := 0
-		if v, count, err = results(s.jq, v); err != nil || count > 1 {
+		after, count, err := results(s.jq, v)
+		if err != nil || count > 1 {
 			return json.Result{}, fmt.Errorf("no result: %w", err)
 		}
+		v = after
 		if count == 0 {
 			return json.Result{Outcome: json.Nothing}, nil
 		}
