@@ -14,6 +14,7 @@ var zstdCoding = coding{name: "zstd", decode: unzstd, encode: zstded, open: open
 
 const (
 	maxWindow   = 8 << 20   // RFC 9659, 3
+	maxBlock    = 128 << 10 // RFC 8878, 3.1.1.2
 	writeWindow = 512 << 10 // of what is written: every decoder has to make room for it
 )
 
@@ -43,18 +44,32 @@ func unzstd(data []byte, bound int) ([]byte, error) {
 		guess = int(min(head.FrameContentSize, uint64(16*len(data)))) + 16
 	}
 	for {
-		guess = min(guess, bound)
-		out, err := d.DecodeAll(data, make([]byte, 0, guess))
+		room := guess
+		if guess >= bound {
+			room = bound + maxBlock // so that the block in which it ends is no reason to fail
+		}
+		out, err := d.DecodeAll(data, make([]byte, 0, room))
 		switch {
+		case len(out) > bound, guess >= bound && errors.Is(err, zstd.ErrDecoderSizeExceeded):
+			return nil, errOver
 		case err == nil:
 			return out, nil
-		case !errors.Is(err, zstd.ErrDecoderSizeExceeded):
+		case guess >= bound || isFinal(err):
 			return nil, broken("zstd", 0, err)
-		case guess == bound:
-			return nil, errOver
 		}
 		guess *= 4
 	}
+}
+
+// isFinal reports whether more room would change nothing. What the decoder says
+// where there is too little differs from one version of its assembly to another.
+func isFinal(err error) bool {
+	for _, final := range []error{zstd.ErrMagicMismatch, zstd.ErrWindowSizeExceeded, zstd.ErrUnknownDictionary, zstd.ErrReservedBlockType, io.ErrUnexpectedEOF} {
+		if errors.Is(err, final) {
+			return true
+		}
+	}
+	return false
 }
 
 type zstdReader struct{ *zstd.Decoder }
