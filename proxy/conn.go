@@ -188,7 +188,7 @@ func (c *conn) mayHangUp(patience time.Duration) bool {
 
 // hangUp closes the caller's connection, which is idle, without a reset.
 func (c *conn) hangUp() {
-	if r, ok := c.relayed().(*relay1); ok {
+	if r, ok := c.relayed().(interface{ hangUp() }); ok {
 		r.hangUp()
 		return
 	}

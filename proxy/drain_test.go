@@ -67,7 +67,7 @@ func echoBody(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }
 
 func TestDrainFailsNoExchange(t *testing.T) {
 	testbed.Leaks(t)
-	s := startSidecar(t, startHTTP(t, echoBody), nil, idleDrain(300*time.Millisecond))
+	s := startSidecar(t, startHTTP(t, echoBody), nil, idleDrain(time.Second))
 	one := func(c *http.Client) error { return post(c, "http://"+s.addr+"/") }
 	stop1, stop2 := load(4, one, t, false), load(4, one, t, true)
 	fresh := load(1, func(*http.Client) error { // connections that begin while draining
@@ -87,7 +87,7 @@ func TestDrainFailsNoExchange(t *testing.T) {
 	select {
 	case err := <-drained:
 		t.Fatalf("drained under load: %v", err)
-	case <-time.After(700 * time.Millisecond):
+	case <-time.After(1500 * time.Millisecond):
 	}
 	total := stop1() + stop2() + fresh()
 	select {

@@ -39,6 +39,8 @@ type verbatim struct {
 	failed atomic.Bool
 	halved atomic.Bool // one of the ways has come to its end
 
+	hangsUp atomic.Bool // it idles, and the proxy is draining
+
 	asked atomic.Bool // to go away
 	say   sync.Mutex  // held while something is written to the caller; guards what follows
 	begun bool        // the upstream's settings, which must come first, are on their way
@@ -117,6 +119,8 @@ func (v *verbatim) run() error {
 	v.cutStreams()
 	var broken *http2.Error
 	switch {
+	case errors.Is(v.err, errIdled):
+		v.sayGoodbye(errIdled)
 	case v.err == nil || errors.Is(context.Cause(v.c.ctx), errEnded): // it idled while draining
 		v.up.Close() // the caller's is closed by conn.end
 	case errors.As(v.err, &broken):
@@ -159,7 +163,7 @@ var errClosedByProxy = errors.New("closed by the proxy")
 func (v *verbatim) end() error {
 	failure := v.c.failure()
 	switch {
-	case failure != nil || v.err == nil || v.c.ctx.Err() != nil:
+	case failure != nil || v.err == nil || v.c.ctx.Err() != nil || errors.Is(v.err, errIdled):
 		return failure
 	case v.blamed != nil:
 		return &Error{Origin: v.blamed.from, Reason: intercept.Protocol, Err: v.err}
@@ -174,7 +178,7 @@ func (v *verbatim) sayGoodbye(why *http2.Error) {
 	soon := time.Now().Add(farewell)
 	for _, w := range []*way{&v.toCaller, &v.toUpstream} {
 		w.dst.SetDeadline(soon)
-		if w.left == 0 && !w.cut && w.goAwayErr == nil {
+		if w.left == 0 && !w.cut && w.goAwayErr == nil && (why != errIdled || w == &v.toCaller) {
 			last := uint32(0) // of streams that the upstream began
 			if w == &v.toCaller {
 				last = v.toUpstream.last
@@ -243,12 +247,29 @@ func (v *verbatim) sayGoAway() {
 // every caller closes one on which it had no stream when it was told.
 func (v *verbatim) endIdle() {
 	if v.c.idleFor() >= v.c.p.IdleDrain {
-		v.c.hangUp()
-		return
+		v.hangUp()
 	}
 	v.say.Lock()
 	defer v.say.Unlock()
 	v.idle.Reset(v.c.p.IdleDrain)
+}
+
+// hangUp asks the caller's way to end the connection unless a stream is open or
+// on its way: only it can tell.
+func (v *verbatim) hangUp() {
+	v.hangsUp.Store(true)
+	v.c.tcp.SetReadDeadline(past)
+}
+
+// errIdled ends a connection that idled while draining. Its GOAWAY names the last
+// stream, so that a caller knows of one that crosses it that nobody has seen it.
+var errIdled = &http2.Error{Code: http2.NoError, Reason: "idle"}
+
+// idles reports whether nothing is open and nothing has come that was not passed.
+func (w *way) idles() bool {
+	w.v.mu.Lock()
+	defer w.v.mu.Unlock()
+	return len(w.v.streams) == 0 && w.held == 0 && w.left == 0 && !w.checker.InBlock()
 }
 
 // recovered turns a panic while a way was carried into its error: one

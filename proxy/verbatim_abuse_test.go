@@ -249,6 +249,7 @@ func TestACallerThatWasSentAwayDoesNotStayIdle(t *testing.T) {
 	}
 	k.caller.SetReadDeadline(time.Now().Add(10 * time.Second))
 	pass(t, k.upstream, k.caller, k.fromUp.head(1, wire.FlagEndStream, ":status", "200"))
+	expectBytes(t, k.caller, wire.AppendGoAway(nil, 1, wire.NoError, "idle"))
 	for _, c := range []*net.TCPConn{k.caller, k.upstream} {
 		if err := testbed.Play(c, testbed.ExpectEnd()); err != nil {
 			t.Error(err)

@@ -344,3 +344,27 @@ func TestDrainEndsAnIdleHTTP2Connection(t *testing.T) {
 		t.Errorf("end: %v", end.Error)
 	}
 }
+
+// A stream that crosses the end of its idle connection is known to be unseen: the
+// GOAWAY before the end names the last that was.
+func TestTheEndOfAnIdleConnectionNamesItsLastStream(t *testing.T) {
+	testbed.Leaks(t)
+	k := newLink(t, func(c *proxy.Config) { c.IdleDrain = 50 * time.Millisecond })
+	ask := k.fromCaller.head(1, wire.FlagEndStream, ":method", "GET", ":scheme", "http", ":path", "/", ":authority", "x")
+	k.caller.Write(ask)
+	expectBytes(t, k.upstream, ask)
+	answer := k.fromUp.head(1, wire.FlagEndStream, ":status", "200")
+	k.upstream.Write(answer)
+	expectBytes(t, k.caller, answer)
+	if err := k.Drain(t.Context()); err != nil {
+		t.Error(err)
+	}
+	expectBytes(t, k.caller, wire.AppendGoAway(nil, wire.MaxStream, wire.NoError, ""))
+	expectBytes(t, k.caller, wire.AppendGoAway(nil, 1, wire.NoError, "idle"))
+	if err := testbed.Play(k.caller, testbed.ExpectEnd()); err != nil {
+		t.Error(err)
+	}
+	if end := k.closed(); end.Error != nil {
+		t.Errorf("end: %v", end.Error)
+	}
+}

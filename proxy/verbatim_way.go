@@ -323,6 +323,17 @@ func (w *way) fill() error {
 			return io.EOF
 		case w.v.failed.Load():
 			return err // fail has its cause
+		case errors.Is(err, os.ErrDeadlineExceeded) && w.from == OriginCaller && w.v.hangsUp.Swap(false):
+			w.pressed = false
+			w.src.SetReadDeadline(time.Time{})
+			if w.v.halved.Load() {
+				w.src.SetReadDeadline(time.Now().Add(splice.DefaultHalfClose))
+			}
+			if n, _ := w.in.TryFill(); n > 0 || !w.idles() {
+				w.now = time.Now()
+				return nil
+			}
+			return errIdled
 		case errors.Is(err, os.ErrDeadlineExceeded) && w.pressed:
 			return &http2.Error{Code: http2.EnhanceYourCalm, Reason: "header block too slow"}
 		case w.goesOn(err):
