@@ -309,6 +309,10 @@ func (d *decoder) literal(r *run, n int) error {
 func (d *decoder) endTag(tag string) error {
 	start := d.pos
 	d.pos += len("</")
+	if rest, ok := strings.CutPrefix(d.text[d.pos:], tag); ok && strings.HasPrefix(rest, ">") {
+		d.pos += len(tag) + len(">")
+		return nil
+	}
 	if got, err := d.name(); err != nil || got != tag {
 		d.pos = start
 		return d.wrong("found " + preview(d.text[start:]) + ", expected the end tag of " + preview(tag))

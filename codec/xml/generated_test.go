@@ -244,3 +244,70 @@ func TestElementsKeepWhatIsHiddenInThem(t *testing.T) {
 		}
 	}
 }
+
+// An edit of one string leaves all bytes outside it as they are.
+func TestEditIsLocal(t *testing.T) {
+	g := generator{rand.New(rand.NewPCG(5, 6)).IntN}
+	tag := regexp.MustCompile(`<[a-z/]`)
+	for range 5000 {
+		data := strings.ReplaceAll(g.document(), "<c>]]>", "c]]>") // so that "<" begins a tag
+		v, original, err := xml.Codec{}.Decode([]byte(data), codec.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		nth, text := g.next(8), g.text()
+		w := withLeaf(v, &nth, text)
+		out, err := xml.Codec{}.Encode(original, w)
+		if err != nil {
+			t.Fatalf("%q: %v", data, err)
+		}
+		before, after := data, string(out)
+		for before != "" && after != "" && before[0] == after[0] {
+			before, after = before[1:], after[1:]
+		}
+		for before != "" && after != "" && before[len(before)-1] == after[len(after)-1] {
+			before, after = before[:len(before)-1], after[:len(after)-1]
+		}
+		opened := strings.Contains(after, "</") // an empty element has text now
+		if tag.MatchString(before) && !opened {
+			t.Fatalf("%q with %q became %q: %q changed to %q", data, text, out, before, after)
+		}
+		if opened && len(before) > len(" />") {
+			t.Fatalf("%q with %q became %q: %q changed to %q", data, text, out, before, after)
+		}
+	}
+}
+
+// withLeaf is v with text in place of its nth string, of those that are an
+// attribute or all that is in an element. As with jq, what is not on the way to
+// it is the same as before.
+func withLeaf(v any, nth *int, text string) any {
+	switch v := v.(type) {
+	case string:
+		*nth--
+		if *nth == -1 {
+			return text
+		}
+	case []any:
+		for i := range v {
+			if e := withLeaf(v[i], nth, text); *nth < 0 {
+				v = slices.Clone(v)
+				v[i] = e
+				return v
+			}
+		}
+	case object:
+		keys := slices.Sorted(maps.Keys(v))
+		for _, k := range keys {
+			if last := keys[len(keys)-1]; k == "#text" && last[0] != '@' && last != "#text" {
+				continue
+			}
+			if e := withLeaf(v[k], nth, text); *nth < 0 {
+				v = maps.Clone(v)
+				v[k] = e
+				return v
+			}
+		}
+	}
+	return v
+}
