@@ -181,7 +181,8 @@ func (r *Runner) rebuild(s *plan.Stmt, at int32) {
 		r.vals = append(r.vals, v)
 	}
 	r.touch(at)
-	if n.alone = s.Op == plan.Rebuild; n.alone {
+	if s.Op == plan.Rebuild {
+		n.alone = true
 		for c := n.first; c != 0; c = r.nodes[c].next {
 			r.nodes[c].state = isGone
 		}

@@ -101,6 +101,7 @@ func TestPlansAreSure(t *testing.T) {
 		{`.meta = {a: 1, b: .x}`, `{"x":2,"meta":{ "b":3, "z":1, "a":1.0 }}`, `{"x":2,"meta":{ "b":2, "a":1.0 }}`},
 		{`. += {b: 1} | .c.d += {x: [1]}`, `{ "a":1}`, `{ "a":1, "b":1, "c":{"d":{"x":[1]}}}`},
 		{`.items[] += {ok: true}`, `{"items":[{"id":1},{"id":2, "ok":false}]}`, `{"items":[{"id":1,"ok":true},{"id":2, "ok":true}]}`},
+		{`{a} | . + {b: 1}`, `{"a":1,"x":2,"y":3}`, `{"a":1,"b":1}`},
 		{`.a = null`, `{"a":1,"a\u0000":2}`, `{"a":null,"a\u0000":2}`},
 	} {
 		var r json.Runner

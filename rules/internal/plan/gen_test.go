@@ -40,7 +40,7 @@ func (c *choices) path(loops bool) string {
 	if c.of(4) > 0 {
 		known := []string{".b", ".a.a", ".a.b", ".a.e", ".e", ".f", ".a.f.a", ".a", ".d[0]", ".c[1].a", ".c", ".d"}
 		if loops {
-			known = append(known, ".c[].a", ".c[].b", ".c[].e", ".c[]?.a", ".b[]?", ".f[]?.a", ".d[]", ".c[]", ".a[]", ".c[].f.a")
+			known = append(known, ".c[].a", ".c[].b", ".c[].e", ".c[]?.a", ".b[]?", ".f[]?.a", ".c[].f[].a", ".c[].f[]", ".c[].f[0].a", ".[].a", ".[]", ".[0].a", ".[].f[].a", ".d[]", ".c[]", ".a[]", ".c[].f.a")
 		}
 		return c.pick(known...)
 	}
@@ -281,6 +281,13 @@ func (c *choices) text() string {
 				return "{" + c.space() + `"a":` + c.space() + c.pick("1", "2", "1.0", `"x"`, "null") + c.pick("", "", `,"b":1`, `,"b": "x"`) + "}"
 			}
 		}
+		flat := object
+		object = func() string {
+			if c.of(4) > 0 {
+				return flat()
+			}
+			return `{"a":` + c.plainScalar() + `,"f": [` + flat() + "," + c.space() + flat() + "]" + c.space() + "}"
+		}
 		array := func(element func() string) string {
 			elements := ""
 			for i := range c.of(5) {
@@ -290,6 +297,9 @@ func (c *choices) text() string {
 				elements += c.space() + element()
 			}
 			return "[" + elements + c.space() + "]"
+		}
+		if c.of(5) == 4 {
+			return t + array(object) + c.space()
 		}
 		t += `{"a":` + object() + `,"b":` + c.plainScalar() + `, "c":` + array(object) + `,"d": ` + array(c.plainScalar) + "}"
 	} else if c.of(8) > 0 {
