@@ -197,3 +197,23 @@ func TestErrorsShowNoPayload(t *testing.T) {
 		}
 	}
 }
+
+func TestOriginalIsSafeForConcurrentUse(t *testing.T) {
+	v, original, err := csv.Codec{}.Decode([]byte("a,b\n1,2\n3,4,5\n"), codec.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan string)
+	for range 4 {
+		go func() {
+			edited, _ := codectest.JQ(`map(.c = .a | del(.b))`, v)
+			out, _ := csv.Codec{}.Encode(original, edited)
+			done <- string(out)
+		}()
+	}
+	for range 4 {
+		if got, want := <-done, "a,,c\n1,,1\n3,5,3\n"; got != want {
+			t.Errorf("Encode = %q, want %q", got, want)
+		}
+	}
+}

@@ -7,6 +7,13 @@ import (
 	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/codec/codectest"
 	"github.com/sluice-proxy/sluice/codec/csv"
+	"github.com/sluice-proxy/sluice/codec/stream"
+)
+
+// A stream of rows is cut and read like any other.
+var (
+	_ stream.Splitter = (*csv.Rows)(nil)
+	_ codec.Codec     = (*csv.Rows)(nil)
 )
 
 // pass sends text through rows in pieces of size bytes. program makes of each
