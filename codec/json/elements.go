@@ -197,7 +197,9 @@ func (h *hasher) container(object bool) uint64 {
 			name := h.string()
 			h.pos = skimColon(h.text, h.pos)
 			sum += mix(name ^ mix(h.value()))
-			names = append(names, name)
+			if len(names) <= maxNames { // one more says that there are too many
+				names = append(names, name)
+			}
 		} else {
 			sum = mix(sum ^ h.value())
 		}

@@ -240,6 +240,9 @@ func (r *Runner) unary(op plan.ExprOp, v val) val {
 	}
 	switch op {
 	case plan.Downcase, plan.Upcase:
+		if !utf8.Valid(v.text) { // jq would mend it
+			r.doubt()
+		}
 		from := len(r.scratch)
 		r.scratch = append(r.scratch, v.text...)
 		v.text = r.scratch[from:len(r.scratch):len(r.scratch)]

@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/codec/json"
+	"github.com/sluice-proxy/sluice/codec/plan"
 )
 
 // Only what was edited differs: white space, order and number spelling stay.
@@ -18,4 +19,24 @@ func ExampleCodec() {
 	out, err := json.Codec{}.Encode(original, edited)
 	fmt.Println(string(out), err)
 	// Output: {"total": 1.10, "email": "x", "checked": true} <nil>
+}
+
+// The plan of .email = "x" | del(.password), as a compiler of programs makes
+// it, edits the bytes: no value is made of them.
+func ExampleRunner() {
+	p := &plan.Plan{
+		Places: []plan.Place{
+			{Children: []int{1, 2}},
+			{Kind: plan.Member, Key: "email"},
+			{Kind: plan.Member, Key: "password"},
+		},
+		Body: []plan.Stmt{
+			{Op: plan.Set, Place: 1, Expr: &plan.Expr{Op: plan.Literal, Value: "x", Text: []byte("x")}},
+			{Op: plan.Delete, Place: 2},
+		},
+	}
+	var r json.Runner
+	result, err := r.Run(p, []byte(`{"email": "ann@example.org", "total": 1.10, "password": "p"}`), nil, codec.Limits{}, nil)
+	fmt.Println(result.Outcome == json.Changed, string(result.Data), err)
+	// Output: true {"email": "x", "total": 1.10} <nil>
 }
