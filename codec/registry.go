@@ -12,10 +12,21 @@ type Registry struct {
 }
 
 // Format is a codec together with the media types that mean it, in lower case
-// and without parameters; "+json" stands for every type with that suffix.
+// and without parameters; "+json" stands for every type with that suffix but
+// images. A nil Codec keeps its types from being claimed by a suffix.
 type Format struct {
 	Codec Codec
 	Types []string
+}
+
+// Dependent is a [Codec] that depends on the parameters of its media type, such
+// as the boundary of multipart.
+type Dependent interface {
+	Codec
+
+	// For returns the codec for a Content-Type field's value of its type. The
+	// error says that it cannot be read by that.
+	For(contentType string) (Codec, error)
 }
 
 // NewRegistry returns a registry of formats. Of two that claim one media type
@@ -23,7 +34,9 @@ type Format struct {
 func NewRegistry(formats ...Format) *Registry {
 	r := &Registry{byType: map[string]Codec{}, byName: map[string]Codec{}}
 	for _, f := range formats {
-		r.byName[f.Codec.Name()] = f.Codec
+		if f.Codec != nil {
+			r.byName[f.Codec.Name()] = f.Codec
+		}
 		for _, t := range f.Types {
 			r.byType[t] = f.Codec
 		}
@@ -50,14 +63,17 @@ func (r *Registry) ByContentType(value string) (Codec, bool) {
 			return nil, false
 		}
 	}
-	if c, ok := r.byType[media]; ok {
-		return c, true
+	c, ok := r.byType[media]
+	if i := strings.LastIndexByte(media, '+'); !ok && i >= 0 && !strings.HasPrefix(media, "image/") {
+		c = r.byType[media[i:]]
 	}
-	if i := strings.LastIndexByte(media, '+'); i >= 0 {
-		c, ok := r.byType[media[i:]]
-		return c, ok
+	if dependent, ok := c.(Dependent); ok {
+		var err error
+		if c, err = dependent.For(value); err != nil {
+			return nil, false
+		}
 	}
-	return nil, false
+	return c, c != nil
 }
 
 // isPlain reports whether a content type is nothing but a media type in lower
