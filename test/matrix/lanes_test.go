@@ -128,6 +128,11 @@ func startSidecar(t *testing.T, l lane, upstream string, files []rules.File) *si
 			known = append(known, codec.Format{Codec: f.Codec, Types: []string{f.contentType}})
 		}
 	}
+	for _, s := range shapes {
+		if s.Codec != nil {
+			known = append(known, codec.Format{Codec: s.Codec, Types: s.types})
+		}
+	}
 	cfg := proxy.Config{
 		Listeners: []proxy.Listener{{Name: "matrix", Net: listener, Direction: rules.Inbound, Upstream: upstream}},
 		Rules:     live,
