@@ -29,7 +29,6 @@ func bench(b *testing.B, decode bool) {
 			b.Run(fmt.Sprintf("%s/%d", name, size), func(b *testing.B) {
 				b.SetBytes(int64(len(plain)))
 				b.ReportAllocs()
-				b.ReportMetric(float64(len(plain))/float64(len(wire)), "ratio")
 				for b.Loop() {
 					var err error
 					if decode {
@@ -41,6 +40,7 @@ func bench(b *testing.B, decode bool) {
 						b.Fatal(err)
 					}
 				}
+				b.ReportMetric(float64(len(plain))/float64(len(wire)), "ratio")
 			})
 		}
 	}

@@ -34,7 +34,7 @@ func (e *editor) mapping(s *span, before, after map[string]any, stale bool) erro
 			if !ok {
 				return e.replace(s, after)
 			}
-			if !own[k] && !value.Equal(v, w) {
+			if !own[k] && !e.pairer.Equal(v, w) {
 				added = append(added, k) // the own one wins
 			}
 		}

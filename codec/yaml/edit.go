@@ -97,7 +97,7 @@ func (e *editor) value(s *span, before, after codec.Value) error {
 		if now, ok := e.anchors[s.node.Alias]; ok {
 			before = now
 		}
-		if before == (any)(gone{}) || !value.Equal(before, after) {
+		if before == (any)(gone{}) || !e.pairer.Equal(before, after) {
 			return e.replace(s, after)
 		}
 		return nil
@@ -106,7 +106,7 @@ func (e *editor) value(s *span, before, after codec.Value) error {
 	if value.Same(before, after) && !stale {
 		return nil
 	}
-	if s.node.Anchor != "" && !value.Equal(before, after) {
+	if s.node.Anchor != "" && !e.pairer.Equal(before, after) {
 		e.settle(s.node, after)
 	}
 	switch a := after.(type) {
@@ -119,7 +119,7 @@ func (e *editor) value(s *span, before, after codec.Value) error {
 			return e.sequence(s, b, a)
 		}
 	default:
-		if value.Equal(before, after) {
+		if e.pairer.Equal(before, after) {
 			return nil
 		}
 	}

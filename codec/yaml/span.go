@@ -259,8 +259,17 @@ func nextLine(text string, end int) int {
 // column is that of at, from 0, in bytes.
 func (s *surveyor) column(at int) int { return at - lineStart(s.text, at) }
 
+// columnOf is the column of a block. Of a flow collection it does not matter,
+// and finding it would cost the length of the line for each of many.
+func (s *surveyor) columnOf(sp *span) int {
+	if sp.flow() {
+		return 0
+	}
+	return s.column(sp.content)
+}
+
 func (s *surveyor) sequence(sp *span) {
-	column, next := s.column(sp.content), sp.content
+	column, next := s.columnOf(sp), sp.content
 	if sp.flow() {
 		s.expect(next, "[")
 		next++
@@ -303,7 +312,7 @@ func (s *span) add(it item) {
 
 func (s *surveyor) mapping(sp *span) {
 	braces := sp.flow() && strings.HasPrefix(s.text[min(sp.content, len(s.text)):], "{")
-	column, next := s.column(sp.content), sp.content
+	column, next := s.columnOf(sp), sp.content
 	sp.odd = sp.flow() && !braces
 	if braces {
 		next++
