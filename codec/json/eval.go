@@ -138,14 +138,26 @@ func (r *Runner) has(place int, at int32) val {
 	return boolVal(r.find(place, at) != none)
 }
 
-// quantify is any and all over the elements of an array or the members of an object.
+// quantify is any and all over the elements of an array or the members of an
+// object. jq stops at the first that decides, but takes members in the order of
+// their names: they are all asked, as one behind may be an error to jq.
 func (r *Runner) quantify(e *plan.Expr, at int32) val {
-	for c := r.elements(e.Place, at, false); c != 0; c = r.nodes[c].next {
-		if r.isThere(c) && r.holds(e.Args[0], c) == (e.Op == plan.Any) {
-			return boolVal(e.Op == plan.Any)
+	decided := false
+	for c := r.elements(e.Place, at, false); c != 0 && !decided; c = r.nodes[c].next {
+		if decided = r.isThere(c) && r.holds(e.Args[0], c) == (e.Op == plan.Any); decided && r.nodes[c].key != none {
+			r.askRest(e, c)
 		}
 	}
-	return boolVal(e.Op == plan.All)
+	return boolVal(decided == (e.Op == plan.Any))
+}
+
+// askRest asks the members behind node at, for their doubts alone.
+func (r *Runner) askRest(e *plan.Expr, at int32) {
+	for c := r.nodes[at].next; c != 0; c = r.nodes[c].next {
+		if r.isThere(c) {
+			r.holds(e.Args[0], c)
+		}
+	}
 }
 
 // construct writes an object or an array to the scratch.

@@ -84,6 +84,7 @@ const (
 	Filter                // take out the elements of the array in Place for which Expr, worked out at each, does not hold. Expr's places are below the Every of Place
 	Rebuild               // make of the object the one of Keys and Exprs
 	Merge                 // put Exprs in the Keys of the object, all of them worked out first
+	Leave                 // leave the message to the program itself: it raises an error
 	Stop                  // end everything if Expr holds
 )
 

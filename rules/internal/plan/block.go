@@ -44,6 +44,13 @@ func (c *compiler) term(t *gojq.Term, at int) ([]plan.Stmt, error) {
 		return c.branch(t.If, 0, at)
 	case t.Type == gojq.TermTypeObject:
 		return c.rebuild(t.Object, plan.Rebuild, at)
+	case t.Type == gojq.TermTypeFunc && t.Func.Name == "error":
+		return []plan.Stmt{{Op: plan.Leave}}, nil
+	case t.Type == gojq.TermTypeFunc && t.Func.Name == "empty":
+		if c.loops > 0 {
+			return nil, refuse("drops a part of the message with empty")
+		}
+		return []plan.Stmt{{Op: plan.Select, Expr: literal(false)}}, nil
 	case t.Type == gojq.TermTypeFunc && len(t.Func.Args) == 1:
 		switch arg := t.Func.Args[0]; t.Func.Name {
 		case "del":

@@ -10,7 +10,6 @@ package plan
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/itchyny/gojq"
 
@@ -183,7 +182,14 @@ func isBlock(q *gojq.Query) bool {
 	case gojq.TermTypeObject:
 		return len(t.Object.KeyVals) > 0
 	case gojq.TermTypeFunc:
-		return slices.Contains([]string{"del", "select", "map", "map_values"}, t.Func.Name) && len(t.Func.Args) == 1
+		switch t.Func.Name {
+		case "empty":
+			return len(t.Func.Args) == 0
+		case "error":
+			return len(t.Func.Args) < 2
+		case "del", "select", "map", "map_values":
+			return len(t.Func.Args) == 1
+		}
 	case gojq.TermTypeIf:
 		branches := []*gojq.Query{t.If.Then}
 		for _, e := range t.If.Elif {

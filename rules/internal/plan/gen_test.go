@@ -182,6 +182,8 @@ func (c *choices) program() string {
 		return out + " | " + c.expr()
 	case 5:
 		return "map(" + c.edit() + ")"
+	case 7:
+		return "if " + c.cond() + " then " + c.pick("empty", `error("x")`, ".a |= error", "error(.a)") + " else " + c.edit() + " end"
 	case 6:
 		return ". " + c.pick("+", "+=") + " {" + c.key() + ": " + c.expr() + ", e: " + c.expr() + "} | " + c.edit()
 	}

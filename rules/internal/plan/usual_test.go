@@ -50,6 +50,7 @@ func usual() []struct{ src, text, want string } {
 		{`. += {b: 1} | .c.d += {x: [1]}`, `{ "a":1}`, `{ "a":1, "b":1, "c":{"d":{"x":[1]}}}`},
 		{`.items[] += {ok: true}`, `{"items":[{"id":1},{"id":2, "ok":false}]}`, `{"items":[{"id":1,"ok":true},{"id":2, "ok":true}]}`},
 		{`{a} | . + {b: 1}`, `{"a":1,"x":2,"y":3}`, `{"a":1,"b":1}`},
+		{`if .n > 100 then error("too many") else .ok = true end`, `{"n":1}`, `{"n":1,"ok":true}`},
 		{`.a = null`, `{"a":1,"a\u0000":2}`, `{"a":null,"a\u0000":2}`},
 	}
 }
