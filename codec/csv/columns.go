@@ -3,15 +3,19 @@ package csv
 import (
 	"maps"
 	"slices"
+	"sort"
 
 	"github.com/sluice-proxy/sluice/codec/internal/value"
 )
 
-// columns are those of the text that is written.
+// columns are those of the text that is written. What it costs to write a row is
+// up to its cells, not up to theirs.
 type columns struct {
-	list    []column
+	list    []column // those that were there, in their order, and then new ones
+	places  map[string]int
+	old     int  // how many were there
+	full    int  // how many a row as long as the header row has
 	changed bool // against those that were read
-	added   bool
 }
 
 // column is one that was there, by its position, or a new one at -1.
@@ -19,6 +23,14 @@ type column struct {
 	old  int
 	name string
 }
+
+func (c *columns) add(col column) {
+	c.places[col.name] = len(c.list)
+	c.list = append(c.list, col)
+}
+
+// added reports whether there are new columns.
+func (c *columns) added() bool { return c.old < len(c.list) }
 
 // plan returns the columns that the text has after an edit.
 func (h *head) plan(c Codec, before, after []any) (columns, error) {
@@ -45,53 +57,58 @@ func (h *head) plan(c Codec, before, after []any) (columns, error) {
 		widest = max(widest, len(row.(map[string]any)))
 	}
 	stay := func(i int) bool { return seen[i] || i >= widest || len(after) == 0 }
-	cols := columns{added: len(added) > 0}
+	cols := columns{places: make(map[string]int, len(h.names)+len(added))}
 	for i, name := range h.names {
 		if stay(i) {
-			cols.list = append(cols.list, column{i, name})
+			cols.add(column{i, name})
 		}
 	}
 	if len(cols.list) == 0 && len(added) == 0 && len(h.names) > 0 {
 		return h.unchanged(), nil
 	}
-	cols.changed = cols.added || len(cols.list) < len(h.names)
+	cols.old = len(cols.list)
+	cols.changed = len(added) > 0 || cols.old < len(h.names)
+	cols.full = cols.before(len(h.cells))
 	for _, name := range slices.Sorted(maps.Keys(added)) {
-		cols.list = append(cols.list, column{-1, name})
+		cols.add(column{-1, name})
+		cols.full = len(cols.list)
 	}
 	return cols, nil
 }
 
 // unchanged are the columns as they were read.
 func (h *head) unchanged() columns {
-	cols := columns{list: make([]column, len(h.names))}
+	cols := columns{places: make(map[string]int, len(h.names)), full: len(h.cells)}
 	for i, name := range h.names {
-		cols.list[i] = column{i, name}
+		cols.add(column{i, name})
 	}
+	cols.old = len(cols.list)
 	return cols
+}
+
+// before is how many columns there are of those before the old position.
+func (c *columns) before(old int) int {
+	return sort.Search(c.old, func(i int) bool { return c.list[i].old >= old })
 }
 
 // count is how many of the columns a row has that had cells before, and is now
 // row. One that was short stays so, but for what it is given.
 func (c *columns) count(h *head, cells int, row map[string]any) int {
-	if c.added && cells >= len(h.cells) {
+	if c.added() && cells >= len(h.cells) {
 		return len(c.list)
 	}
-	n := 0
-	for i, col := range c.list {
-		if col.old >= 0 && col.old < cells || row[col.name] != nil {
-			n = i + 1
-		}
-	}
-	return n
+	return c.reach(c.before(cells), row)
 }
 
 // widthOfNew is how many columns a new row has: all that the header has, and
 // beyond it what it is given.
-func (c *columns) widthOfNew(h *head, row map[string]any) int {
-	n := 0
-	for i, col := range c.list {
-		if col.old < len(h.cells) || row[col.name] != nil {
-			n = i + 1
+func (c *columns) widthOfNew(row map[string]any) int { return c.reach(c.full, row) }
+
+// reach is n, or more if row has a value for a later column.
+func (c *columns) reach(n int, row map[string]any) int {
+	for name, v := range row {
+		if at, ok := c.places[name]; ok && v != nil {
+			n = max(n, at+1)
 		}
 	}
 	return n

@@ -14,7 +14,7 @@ import (
 // TestHostileTextCostsItsShare bounds what a text may cost: it holds no more
 // than 50 bytes for each of its own, and does not take the square of its length.
 func TestHostileTextCostsItsShare(t *testing.T) {
-	const size = 2 << 20
+	const size = 1 << 20
 	fill := func(first, s string) string { return first + strings.Repeat(s, (size-len(first))/len(s)) }
 	for _, test := range []struct {
 		name     string
@@ -31,6 +31,7 @@ func TestHostileTextCostsItsShare(t *testing.T) {
 		{"quotes", csv.Codec{NoHeader: true}, fill(`""`, `""`), false},
 		{"an open quote", csv.Codec{}, fill("a\n", `"`), false},
 		{"a wide header row", csv.Codec{}, fill(strings.Repeat(",", 60_000)+"\n", "1,2\n"), true},
+		{"one long row", csv.Codec{}, fill("a\n"+strings.Repeat(",", 60_000)+"\n", "12345678901\n"), true},
 		{"long rows", csv.Codec{}, fill("a\n", strings.Repeat("1,", 50_000)+"\n"), false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -55,6 +56,17 @@ func TestHostileTextCostsItsShare(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestShortRowsUnderAWideHeaderStayCheap writes rows as long as a wide header row.
+func TestShortRowsUnderAWideHeaderStayCheap(t *testing.T) {
+	text := strings.Repeat(",", 60_000) + "\n" + strings.Repeat("1\n", 300)
+	for _, program := range []string{`._50000 = "x"`, `., {_1: 1}`} {
+		_, _, err := pass(csv.Codec{}, text, program, len(text), codec.Limits{})
+		if !errors.Is(err, codec.ErrTooLarge) {
+			t.Errorf("%s: error %v, want one that wraps ErrTooLarge", program, err)
+		}
 	}
 }
 

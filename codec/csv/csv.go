@@ -49,6 +49,12 @@ const (
 	// to one for rowBytes bytes of the size limit, or minRows if that is more.
 	rowBytes = 10
 	minRows  = 1 << 16
+	// Short rows may become as long as the longest: if they all did, they would
+	// have no more cells than this many for a byte of the size limit.
+	cellsPerByte = 8
+	minCells     = 1 << 20
+	// Row by row, this many cells may come to be for a byte that was read.
+	paddingPerByte = 64
 )
 
 // Codec is the CSV codec. The zero value reads commas and a header row.
@@ -117,6 +123,7 @@ func (c Codec) Decode(data []byte, limits codec.Limits) (codec.Value, codec.Orig
 		}
 	}
 	o.body = s.pos
+	maxCells := max(int64(limits.Size)*cellsPerByte, minCells)
 	maxRows := max(int64(limits.Size)/rowBytes, minRows)
 	o.rows = make([]any, 0, 1) // a capacity gives it an identity
 	for {
@@ -135,6 +142,9 @@ func (c Codec) Decode(data []byte, limits codec.Limits) (codec.Value, codec.Orig
 			return nil, nil, err
 		}
 		o.rows = append(o.rows, row)
+		if int64(len(o.rows))*int64(len(o.head.names)) > maxCells {
+			return nil, nil, &codec.LimitError{Format: c.Name(), Limit: "fields", Max: maxCells}
+		}
 	}
 }
 

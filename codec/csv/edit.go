@@ -110,7 +110,7 @@ func (e *editor) header(o *Original) {
 	h := o.head
 	if h.cells == nil {
 		e.keepTo(o.body)
-		if !e.columns.added {
+		if !e.columns.added() {
 			return
 		}
 	}
@@ -132,7 +132,7 @@ func (e *editor) headerRow() {
 		last = styleOf(h.cells[n-1:])
 	}
 	e.begin()
-	for _, col := range e.columns.list[:e.columns.widthOfNew(h, nil)] {
+	for _, col := range e.columns.list[:e.columns.widthOfNew(nil)] {
 		switch {
 		case col.old < 0:
 			e.cell(col.name, last.at(0))
@@ -339,7 +339,7 @@ func (e *editor) freshRow(v any) error {
 		return err
 	}
 	row := v.(map[string]any) // plan has seen it
-	n := e.columns.widthOfNew(e.head, row)
+	n := e.columns.widthOfNew(row)
 	if n == 0 {
 		return e.codec.inexpressible("a row has at least one cell")
 	}

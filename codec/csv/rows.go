@@ -30,9 +30,10 @@ type Rows struct {
 	head    *head
 	planned bool
 	columns columns
-	names   map[string]bool // of columns
 	lineEnd string
 	last    []cell // of the row that was decoded last
+	read    int64  // bytes of rows
+	padding int64  // cells that were written beyond those that were read
 }
 
 // Rows returns a reader and writer of one stream. Of limits, Size bounds a row.
@@ -127,19 +128,21 @@ func (r *Rows) Decode(row []byte, _ codec.Limits) (codec.Value, codec.Original, 
 	if err != nil {
 		return nil, nil, err
 	}
-	r.last = s.cells
+	r.last, r.read = s.cells, r.read+int64(len(row))
 	r.learn(row, l)
-	if r.planned && !r.columns.added { // else they have no place
+	if r.planned && !r.columns.added() { // else they have no place
 		for i, name := range r.head.names[known:] {
-			r.columns.list = append(r.columns.list, column{known + i, name})
-			r.names[name] = true
+			r.columns.add(column{known + i, name})
+			r.columns.old++
 		}
 	}
 	return v, &rowOriginal{row, l, v}, nil
 }
 
 // Encode writes v as a row, onto original or, if that is nil, as a new one. The
-// first that is written comes with all that stands before it.
+// first that is written comes with all that stands before it. Its error may also
+// be a [*codec.LimitError]: under a wide header row, short rows become long ones
+// only within reason.
 func (r *Rows) Encode(original codec.Original, v codec.Value) ([]byte, error) {
 	o, _ := original.(*rowOriginal)
 	if err := r.plan(o, v); err != nil {
@@ -174,6 +177,10 @@ func (r *Rows) Encode(original codec.Original, v codec.Value) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.padding += int64(max(0, e.cells-len(r.last)))
+	if most := minCells + paddingPerByte*r.read; r.padding > most {
+		return nil, &codec.LimitError{Format: r.Name(), Limit: "fields", Max: most}
+	}
 	r.top = nil
 	return e.out, nil
 }
@@ -193,7 +200,7 @@ func (r *Rows) plan(o *rowOriginal, v codec.Value) error {
 	}
 	if r.planned && r.top == nil {
 		for name := range row {
-			if !r.names[name] {
+			if _, ok := r.columns.places[name]; !ok {
 				return value.Within(value.Key(name), r.codec.inexpressible("the header row was written without this column"))
 			}
 		}
@@ -207,15 +214,8 @@ func (r *Rows) plan(o *rowOriginal, v codec.Value) error {
 	if err != nil {
 		return unindexed(err)
 	}
-	r.settle(cols)
+	r.columns, r.planned = cols, true
 	return nil
-}
-
-func (r *Rows) settle(cols columns) {
-	r.columns, r.planned, r.names = cols, true, make(map[string]bool, len(cols.list))
-	for _, col := range cols.list {
-		r.names[col.name] = true
-	}
 }
 
 // unindexed takes the index of the only row from the path of an error.
@@ -242,7 +242,7 @@ func (r *Rows) Pass(row []byte) ([]byte, error) {
 		out = append(r.top[:len(r.top):len(r.top)], out...)
 	}
 	if !r.planned {
-		r.settle(r.head.unchanged())
+		r.columns, r.planned = r.head.unchanged(), true
 	}
 	r.top = nil
 	return out, nil
