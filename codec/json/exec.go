@@ -37,8 +37,10 @@ func (r *Runner) stmt(s *plan.Stmt, at int32) {
 		}
 	case plan.Stop:
 		if r.holds(s.Expr, at) && r.outcome == Changed {
-			r.outcome, r.stop = Stopped, s.Stop
+			r.outcome, r.stop = Stopped, s.Step
 		}
+	case plan.Note:
+		r.ran |= 1 << s.Step
 	case plan.Filter:
 		r.filter(s, at)
 	case plan.Rebuild, plan.Merge:

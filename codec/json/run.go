@@ -25,6 +25,7 @@ type Runner struct {
 
 	outcome Outcome // Changed as long as nothing else is known
 	stop    int
+	ran     uint64
 	most    int // bytes that may be made
 
 	out   []byte
@@ -48,7 +49,8 @@ const (
 type Result struct {
 	Outcome Outcome
 	Data    []byte // Unchanged: what was given; Changed: dst with the new message behind it
-	Stop    int    // Stopped: of the statement
+	Ran     uint64 // a bit for the Step of each Note that was met
+	Stop    int    // Stopped: the Step
 }
 
 // What a run may come to. Beyond it the program itself runs, which counts its
@@ -75,7 +77,10 @@ func (r *Runner) Run(p *plan.Plan, data []byte, vars []codec.Value, limits codec
 	if r.outcome == Changed {
 		r.splice(dst)
 	}
-	result := Result{Outcome: r.outcome, Stop: r.stop}
+	if r.outcome == Unsure {
+		return Result{}, nil
+	}
+	result := Result{Outcome: r.outcome, Ran: r.ran, Stop: r.stop}
 	switch r.outcome {
 	case Changed:
 		result.Data = r.out
@@ -118,7 +123,7 @@ func (r *Runner) read(p *plan.Plan, data []byte, vars []codec.Value, limits code
 	r.plan, r.text, r.vars = p, data, vars
 	r.nodes, r.vals, r.scratch = r.nodes[:0], r.vals[:0], r.scratch[:0]
 	r.added, r.spans = r.added[:0], r.spans[:0]
-	r.outcome, r.stop, r.most = Changed, 0, max(maxMade, int(min(limits.Size, math.MaxInt32)))
+	r.outcome, r.stop, r.ran, r.most = Changed, 0, 0, max(maxMade, int(min(limits.Size, math.MaxInt32)))
 	if int64(len(data)) <= min(int64(limits.Size), math.MaxInt32) {
 		i := skimSpace(data, startOf(data))
 		r.nodes = append(r.nodes, spot{parent: none})

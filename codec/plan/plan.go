@@ -66,7 +66,7 @@ type Stmt struct {
 	Keys  []int
 	Exprs []*Expr
 	Lists bool // the loops to Place are over arrays only
-	Stop  int  // of Stop: what the caller knows it by
+	Step  int  // of Stop and Note: what the caller knows it by, 0 to 63
 }
 
 // StmtOp is what a [Stmt] does.
@@ -85,6 +85,7 @@ const (
 	Rebuild               // make of the object the one of Keys and Exprs
 	Merge                 // put Exprs in the Keys of the object, all of them worked out first
 	Leave                 // leave the message to the program itself: it raises an error
+	Note                  // say that Step has run
 	Stop                  // end everything if Expr holds
 )
 

@@ -26,10 +26,14 @@ type Step struct {
 // Compile makes one plan of steps, each of which sees what the one before it
 // left. variables are what the programs may name, each with its dollar sign, in
 // the order in which a run gets their values; every program has passed the
-// compiler of package jq. A step that stops does so under its index. The plan
-// is nil if there is none, and then why is the reason, such as "uses reduce".
+// compiler of package jq. A step that stops does so under its index, and one
+// whose program ran is noted under it. The plan is nil if there is none, and
+// then why is the reason, such as "uses reduce".
 func Compile(steps []Step, variables []string) (p *plan.Plan, why string) {
 	return compile(variables, func(c *compiler) error {
+		if len(steps) > 64 {
+			return refuse("has more than 64 steps")
+		}
 		for i, s := range steps {
 			body, err := c.step(i, s, i == len(steps)-1)
 			if err != nil {
@@ -101,13 +105,14 @@ func (c *compiler) step(i int, s Step, last bool) ([]plan.Stmt, error) {
 		if when == nil {
 			when = &plan.Expr{Op: plan.Literal, Value: true}
 		}
-		return []plan.Stmt{{Op: plan.Stop, Expr: when, Stop: i}}, nil
+		return []plan.Stmt{{Op: plan.Stop, Expr: when, Step: i}}, nil
 	}
 	q, err := gojq.Parse(s.JQ)
 	if err != nil {
 		return nil, err
 	}
 	body, err := c.program(q, when == nil && last)
+	body = append([]plan.Stmt{{Op: plan.Note, Step: i}}, body...)
 	if err != nil || when == nil {
 		return body, err
 	}

@@ -38,6 +38,7 @@ func slow(steps []step, text []byte) (json.Result, error) {
 	if err != nil {
 		return json.Result{}, err
 	}
+	ran := uint64(0)
 	for i, s := range steps {
 		if s.when != nil {
 			holds, count, err := results(s.when, v)
@@ -49,19 +50,20 @@ func slow(steps []step, text []byte) (json.Result, error) {
 			}
 		}
 		if s.Stop {
-			return json.Result{Outcome: json.Stopped, Stop: i}, nil
+			return json.Result{Outcome: json.Stopped, Stop: i, Ran: ran}, nil
 		}
+		ran |= 1 << i
 		after, count, err := results(s.jq, v)
 		if err != nil || count > 1 {
 			return json.Result{}, fmt.Errorf("no result: %w", err)
 		}
 		v = after
 		if count == 0 {
-			return json.Result{Outcome: json.Nothing}, nil
+			return json.Result{Outcome: json.Nothing, Ran: ran}, nil
 		}
 	}
 	out, err := json.Codec{}.Encode(original, v)
-	result := json.Result{Outcome: json.Changed, Data: out}
+	result := json.Result{Outcome: json.Changed, Data: out, Ran: ran}
 	if bytes.Equal(out, text) {
 		result.Outcome = json.Unchanged
 	}
@@ -125,7 +127,7 @@ func differ(t testing.TB, r *json.Runner, given []Step, text []byte, n *tally) {
 		n.failed++
 	case got.Outcome == json.Unsure:
 		n.unsure++
-	case wantErr != nil || got.Outcome != want.Outcome || got.Stop != want.Stop || !bytes.Equal(got.Data, want.Data):
+	case wantErr != nil || got.Outcome != want.Outcome || got.Stop != want.Stop || got.Ran != want.Ran || !bytes.Equal(got.Data, want.Data):
 		t.Fatalf("%+v on %q:\n got %+v %q\nwant %+v %q %v", given, text, got, got.Data, want, want.Data, wantErr)
 	default:
 		n.sure++
