@@ -181,7 +181,7 @@ func TestBrokenInputIsASyntaxError(t *testing.T) {
 }
 
 func TestBombsAreStopped(t *testing.T) {
-	bomb := make([]byte, 100<<20)
+	bomb := make([]byte, 4<<20)
 	for _, names := range []string{"gzip", "deflate", "br", "zstd", "gzip, gzip", "zstd, br"} {
 		s := mustParse(t, names)
 		wire := mustEncode(t, s, bomb)
@@ -189,7 +189,7 @@ func TestBombsAreStopped(t *testing.T) {
 		if _, err := s.Decode(wire, encoding.Limits{}); !errors.As(err, &over) || over.Limit != "ratio" || over.Max != 100 {
 			t.Errorf("%s: error %v, want one of ratio", s, err)
 		}
-		if _, err := s.Decode(wire, encoding.Limits{Ratio: 1 << 40}); !errors.As(err, &over) || over.Limit != "size" || over.Max != 64<<20 {
+		if _, err := s.Decode(wire, encoding.Limits{Ratio: 1 << 40, Size: 1 << 20}); !errors.As(err, &over) || over.Limit != "size" || over.Max != 1<<20 {
 			t.Errorf("%s: error %v, want one of size", s, err)
 		}
 		r := s.NewReader(bytes.NewReader(wire), encoding.Limits{})
@@ -200,10 +200,19 @@ func TestBombsAreStopped(t *testing.T) {
 	}
 }
 
+func TestNothingUnfoldsOver64MiB(t *testing.T) {
+	s := mustParse(t, "zstd")
+	wire := mustEncode(t, s, make([]byte, 64<<20+1))
+	var over *codec.LimitError
+	if _, err := s.Decode(wire, encoding.Limits{Ratio: 1 << 40}); !errors.As(err, &over) || over.Limit != "size" || over.Max != 64<<20 {
+		t.Errorf("error %v, want one of size", err)
+	}
+}
+
 // A stage between the first and the last may unfold no further than the whole.
 func TestBombsInTheMiddleAreStopped(t *testing.T) {
 	empty := mustEncode(t, mustParse(t, "gzip"), nil)
-	many := bytes.Repeat(empty, 1<<20)
+	many := bytes.Repeat(empty, 1<<15)
 	wire := mustEncode(t, mustParse(t, "br"), many)
 	s := mustParse(t, "gzip, br")
 	var over *codec.LimitError

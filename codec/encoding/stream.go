@@ -25,7 +25,8 @@ type Reader struct {
 // a stream has no end: it is for who keeps what was read.
 //
 // Read's errors are those of [Stack.Decode], or r's own as they are. Close the
-// Reader to give back its memory; it does not close r.
+// Reader to give back its memory, which is up to 8 MiB for zstd, 16 for br, as
+// the sender chose its window; it does not close r.
 func (s Stack) NewReader(r io.Reader, limits Limits) *Reader {
 	source := &counter{r: r}
 	reader := &Reader{source: source, limits: limits.withDefaults(), top: source}

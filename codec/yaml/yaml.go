@@ -21,8 +21,9 @@
 //   - A scalar is replaced by one of its style if that can hold it, else by one in
 //     double quotes. Its anchor stays, and its tag if it was a string and is one.
 //     What YAML 1.1 or 1.2 would not read as a string is quoted.
-//   - A member or element of a block that is removed takes its lines with it, not
-//     the comments above. A new one follows the last, at its indentation.
+//   - A member of a block that is removed takes its lines with it, an element also
+//     the comments above it. A new one follows the last, at its indentation.
+//     Elements that change places take their lines and comments along.
 //   - A flow collection that gets or loses members is written anew from bracket to
 //     bracket, with its members as they are; comments between them are lost.
 //   - A value in place of an alias is written out there, and the anchor is left
