@@ -36,11 +36,12 @@ type ruled struct {
 
 	begun bool // the caller has said its first settings; of the goroutine that reads it
 
-	mu    sync.Mutex // guards what follows
-	up    *ruledUpstream
-	all   []*ruledUpstream // that are connected, or will be
-	said  []http2.Setting  // by the caller, for the upstream
-	ended bool             // the caller is gone
+	mu        sync.Mutex // guards what follows
+	attaching *time.Timer
+	up        *ruledUpstream
+	all       []*ruledUpstream // that are connected, or will be
+	said      []http2.Setting  // by the caller, for the upstream
+	ended     bool             // the caller is gone
 }
 
 // relayRuled carries c, which began with HTTP/2's preface, to its end.
@@ -103,6 +104,9 @@ func (r *ruled) callerEnded(err error) {
 	}
 	r.mu.Lock()
 	r.ended = true
+	if r.attaching != nil {
+		r.attaching.Stop()
+	}
 	all := r.all
 	r.mu.Unlock()
 	for _, up := range all {
@@ -165,29 +169,54 @@ func (r *ruled) upstream() *ruledUpstream {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.up == nil {
-		up := &ruledUpstream{r: r, tried: make(chan struct{})}
-		up.hop = r.link.Upstream(ruledUpstreamSide{up})
-		if r.ended { // an exchange that has yet to hear of it
-			up.parting = true
-			up.hop.Shut()
-		}
-		r.up = up
-		r.all = append(r.all, up)
-		r.c.p.wait.Go(up.carry)
+		r.newUpstream()
 	}
 	return r.up
 }
 
+// newUpstream begins a connection to the upstream. mu is held.
+func (r *ruled) newUpstream() {
+	up := &ruledUpstream{r: r, tried: make(chan struct{})}
+	up.hop = r.link.Upstream(ruledUpstreamSide{up})
+	if r.ended { // an exchange that has yet to hear of it
+		up.parting = true
+		up.hop.Shut()
+	}
+	r.up = up
+	r.all = append(r.all, up)
+	r.c.p.wait.Go(up.carry)
+}
+
+// attachPatience is how long a caller may be silent after its settings before the
+// upstream is attached that might not be needed.
+const attachPatience = 100 * time.Millisecond
+
 // attach takes the connection that was dialled at accept, before a stream needs
 // it: what the upstream's settings allow (extended CONNECT, RFC 8441) a caller
-// has to know before it begins one. A dial that was put off stays so.
+// has to know before it begins one. Where a route may answer in the upstream's
+// place, only a caller that waits makes it hear a byte. A dial that was put off
+// stays so.
 func (r *ruled) attach() {
-	race := &r.c.race
-	race.mu.Lock()
-	put := race.put
-	race.mu.Unlock()
-	if !put {
+	c := r.c
+	c.race.mu.Lock()
+	put := c.race.put
+	c.race.mu.Unlock()
+	switch {
+	case put:
+	case c.p.Rules.Load().CanAnswer(c.Direction, c.port()):
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.attaching = time.AfterFunc(attachPatience, r.attachLate)
+	default:
 		r.upstream()
+	}
+}
+
+func (r *ruled) attachLate() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.ended && r.up == nil {
+		r.newUpstream()
 	}
 }
 

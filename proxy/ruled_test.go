@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 
@@ -251,6 +252,7 @@ func TestRuledUpstreamThatIsNotNeeded(t *testing.T) {
 
 func TestRuledRejectReachesNoUpstream(t *testing.T) {
 	reject := "route: no\nmatch: {http: \"/no\"}\nrequest: [{reject: {status: 403}}]\n"
+	began := time.Now()
 	talk := startTalk(t, []string{reject})
 	talk.caller.head(1, false, postFields("/no")...)
 	talk.caller.WriteData(1, false, []byte("some"))
@@ -261,6 +263,9 @@ func TestRuledRejectReachesNoUpstream(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	talk.caller.expect("RST_STREAM 1 NO_ERROR")
+	if len(talk.ups) > 0 && time.Since(began) < 100*time.Millisecond { // of silence it would be
+		t.Error("the upstream was talked to")
+	}
 	talk.caller.head(3, true, getFields("/")...)
 	talk.upstream().expect("HEADERS 1 end :method=GET :scheme=http :authority=a.test :path=/") // its first
 	r := talk.record("/no")
