@@ -177,7 +177,7 @@ func (c Codec) Encode(original codec.Original, v codec.Value) ([]byte, error) {
 		return nil, c.inexpressible("a text is an array of rows, and " + value.TypeName(v) + " is none")
 	}
 	o, ok := original.(*Original)
-	if !ok || o == nil {
+	if !ok || o == nil || o.codec != c {
 		o = &Original{codec: c, head: &head{}}
 	}
 	if value.Same(o.rows, v) {

@@ -78,7 +78,7 @@ func (m Multipart) Decode(data []byte, limits codec.Limits) (codec.Value, codec.
 	if m.boundary == "" {
 		return nil, nil, &codec.SyntaxError{Format: multipart, Msg: "no boundary is known"}
 	}
-	o := &multipartOriginal{data: data}
+	o := &multipartOriginal{boundary: m.boundary, data: data}
 	if err := o.split([]byte(m.delimiter())); err != nil {
 		return nil, nil, err
 	}
@@ -96,10 +96,11 @@ func (m Multipart) Decode(data []byte, limits codec.Limits) (codec.Value, codec.
 // multipartOriginal is what Decode keeps: the parts and what they read as. The
 // text is the preamble, the parts, and from close on the rest.
 type multipartOriginal struct {
-	data  []byte
-	parts []part
-	close int
-	value map[string]any
+	boundary string
+	data     []byte
+	parts    []part
+	close    int
+	value    map[string]any
 }
 
 // part is the place of a part, which begins with its delimiter, and ends where
@@ -120,7 +121,7 @@ func (m Multipart) Encode(original codec.Original, v codec.Value) ([]byte, error
 		return nil, inexpressible(multipart, "no boundary is known")
 	}
 	o, ok := original.(*multipartOriginal)
-	if !ok || o == nil {
+	if !ok || o == nil || o.boundary != m.boundary {
 		o = &multipartOriginal{data: []byte(m.delimiter() + "--\r\n")}
 	} else if value.Equal(o.value, after) {
 		return o.data, nil

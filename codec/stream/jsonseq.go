@@ -38,7 +38,7 @@ type seqOriginal struct {
 }
 
 // Ambiguous reports whether the JSON text is, see [json.Original.Ambiguous].
-func (o *seqOriginal) Ambiguous() bool { return o.text.(*json.Original).Ambiguous() }
+func (o *seqOriginal) Ambiguous() bool { return ambiguous(o.text) }
 
 // Decode parses one record. A number, true, false or null without white space
 // after it may have been cut short (RFC 7464, section 2.4), and is an error.

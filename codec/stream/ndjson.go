@@ -27,6 +27,17 @@ func (NDJSON) Terminate(msg []byte) []byte {
 	return append(msg[:len(msg):len(msg)], '\n')
 }
 
+// lineOriginal is what Decode keeps of a line.
+type lineOriginal struct{ text codec.Original }
+
+// Ambiguous reports whether the JSON text is, see [json.Original.Ambiguous].
+func (o *lineOriginal) Ambiguous() bool { return ambiguous(o.text) }
+
+func ambiguous(text codec.Original) bool {
+	o, ok := text.(*json.Original)
+	return ok && o.Ambiguous()
+}
+
 // Decode parses one line, with or without its end.
 func (NDJSON) Decode(line []byte, limits codec.Limits) (codec.Value, codec.Original, error) {
 	if len(line) > sizeOf(limits) {
@@ -39,13 +50,13 @@ func (NDJSON) Decode(line []byte, limits codec.Limits) (codec.Value, codec.Origi
 	if err != nil {
 		return nil, nil, of(ndjson, 0, err)
 	}
-	return v, original, nil
+	return v, &lineOriginal{original}, nil
 }
 
 // Encode writes v onto the line of original, or as a new line.
 func (NDJSON) Encode(original codec.Original, v codec.Value) ([]byte, error) {
-	if o, ok := original.(*json.Original); ok && o != nil {
-		out, err := json.Codec{}.Encode(o, v)
+	if o, ok := original.(*lineOriginal); ok && o != nil {
+		out, err := json.Codec{}.Encode(o.text, v)
 		return out, of(ndjson, 0, err)
 	}
 	out, err := scratch(ndjson, v)

@@ -84,10 +84,7 @@ type sseOriginal struct {
 }
 
 // Ambiguous reports whether data is JSON that is, see [json.Original.Ambiguous].
-func (o *sseOriginal) Ambiguous() bool {
-	text, ok := o.json.(*json.Original)
-	return ok && text.Ambiguous()
-}
+func (o *sseOriginal) Ambiguous() bool { return ambiguous(o.json) }
 
 // Decode parses one event, with or without its blank line.
 func (SSE) Decode(text []byte, limits codec.Limits) (codec.Value, codec.Original, error) {

@@ -4,7 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/codec/codectest"
+	"github.com/sluice-proxy/sluice/codec/json"
 	"github.com/sluice-proxy/sluice/codec/stream"
 )
 
@@ -162,5 +164,39 @@ func TestTerminate(t *testing.T) {
 		if got := test.format.Terminate([]byte(test.in)); string(got) != test.out {
 			t.Errorf("%s: Terminate(%q) = %q, want %q", test.format.Name(), test.in, got, test.out)
 		}
+	}
+}
+
+func TestAmbiguous(t *testing.T) {
+	const text = `{"a":1,"a":2}`
+	for _, test := range []struct {
+		format stream.Format
+		msg    string
+		want   bool
+	}{
+		{stream.NDJSON{}, text, true},
+		{stream.JSONSeq{}, "\x1e" + text, true},
+		{stream.SSE{}, "data: " + text + "\n\n", true},
+		{stream.SSE{}, "data: x\n\n", false},
+	} {
+		_, original, err := test.format.Decode([]byte(test.msg), codec.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := original.(interface{ Ambiguous() bool }).Ambiguous(); got != test.want {
+			t.Errorf("%s: Ambiguous of %q = %v, want %v", test.format.Name(), test.msg, got, test.want)
+		}
+	}
+}
+
+// An Original of another codec is none: its text may have lines, which a message
+// must not.
+func TestOriginalsOfOthersAreNone(t *testing.T) {
+	v, original, err := json.Codec{}.Decode([]byte("{\n\"a\": 1}"), codec.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := (stream.NDJSON{}).Encode(original, v); err != nil || string(out) != "{\"a\":1}\n" {
+		t.Errorf("Encode = %q, %v", out, err)
 	}
 }
