@@ -112,9 +112,15 @@ func Await[T any](signal <-chan T) Step {
 	}
 }
 
-// HalfClose ends the own stream and leaves the peer's open.
+// HalfClose ends the own stream and leaves the peer's open. A peer that has reset
+// the connection meanwhile has left nothing to end.
 func HalfClose() Step {
-	return func(conn *net.TCPConn) error { return wrap("half-close", conn.CloseWrite()) }
+	return func(conn *net.TCPConn) error {
+		if err := conn.CloseWrite(); !errors.Is(err, syscall.ENOTCONN) {
+			return wrap("half-close", err)
+		}
+		return nil
+	}
 }
 
 // Abort resets the connection.
