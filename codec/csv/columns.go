@@ -14,7 +14,7 @@ type columns struct {
 	list    []column // those that were there, in their order, and then new ones
 	places  map[string]int
 	old     int  // how many were there
-	full    int  // how many a row as long as the header row has
+	full    int  // how many the header row has
 	changed bool // against those that were read
 }
 
@@ -69,6 +69,9 @@ func (h *head) plan(c Codec, before, after []any) (columns, error) {
 	cols.old = len(cols.list)
 	cols.changed = len(added) > 0 || cols.old < len(h.names)
 	cols.full = cols.before(len(h.cells))
+	if cols.old > 0 && cols.moved(cols.old-1) {
+		cols.full = cols.old // with names for cells that had none
+	}
 	for _, name := range slices.Sorted(maps.Keys(added)) {
 		cols.add(column{-1, name})
 		cols.full = len(cols.list)
@@ -85,6 +88,10 @@ func (h *head) unchanged() columns {
 	cols.old = len(cols.list)
 	return cols
 }
+
+// moved reports whether column i was elsewhere, so that a name that it has by its
+// position must be written out.
+func (c *columns) moved(i int) bool { return c.list[i].old != i }
 
 // before is how many columns there are of those before the old position.
 func (c *columns) before(old int) int {

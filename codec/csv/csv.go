@@ -23,8 +23,9 @@
 //   - A new key is a new column at the end; rows without it get an empty cell,
 //     those that were short stay short.
 //   - A column that no row has any more is removed with its header, if there
-//     are rows left and not all columns would go. A key that only some rows
-//     lose leaves an empty cell.
+//     are rows left and not all columns would go; columns without a name that
+//     this moves get the one that they had. A key that only some rows lose
+//     leaves an empty cell.
 //   - A row that is removed goes with its line end. A new row looks like its
 //     neighbour: line end and quotes. A text whose last line has no end keeps
 //     it that way.

@@ -97,7 +97,7 @@ func TestContract(t *testing.T) {
 					{JQ: `.[2]._4 = "x"`, Out: "a,b,c\n1\n1,2,3,4\n1,2,3,x\n"},
 					{JQ: `.[1]._4 = "x"`, Out: "a,b,c\n1\n1,2,3,x\n1,2,3\n"},
 					{JQ: `map(del(._4))`, Out: "a,b,c\n1\n1,2,3\n1,2,3\n"},
-					{JQ: `map(del(.b))`, Out: "a,c\n1\n1,3,4\n1,3\n", Normal: true},
+					{JQ: `map(del(.b))`, Out: "a,c,_4\n1\n1,3,4\n1,3\n"},
 					{JQ: `.[2].d = "x"`, Out: "a,b,c,,d\n1\n1,2,3,4,\n1,2,3,,x\n", Normal: true},
 					{JQ: `. + [{a: "9"}]`, Out: "a,b,c\n1\n1,2,3,4\n1,2,3\n9,,\n", Normal: true},
 				},
@@ -107,6 +107,8 @@ func TestContract(t *testing.T) {
 				Edits: []e{
 					{JQ: `.[0]._3 = "x"`, Out: ",b,,\n1,2,x,4\n"},
 					{JQ: `map(del(.b, ._3, ._4))`, Out: "\"\"\n1\n"},
+					{JQ: `map(del(.b))`, Out: ",_3,_4\n1,3,4\n"},
+					{JQ: `map(._2 = .b | del(.b))`, Out: ",_3,_4,_2\n1,3,4,2\n"},
 				},
 			},
 			{
@@ -212,7 +214,7 @@ func TestOriginalIsSafeForConcurrentUse(t *testing.T) {
 		}()
 	}
 	for range 4 {
-		if got, want := <-done, "a,,c\n1,,1\n3,5,3\n"; got != want {
+		if got, want := <-done, "a,_3,c\n1,,1\n3,5,3\n"; got != want {
 			t.Errorf("Encode = %q, want %q", got, want)
 		}
 	}

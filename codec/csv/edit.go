@@ -132,14 +132,18 @@ func (e *editor) headerRow() {
 		last = styleOf(h.cells[n-1:])
 	}
 	e.begin()
-	for _, col := range e.columns.list[:e.columns.widthOfNew(nil)] {
-		switch {
+	for i, col := range e.columns.list[:e.columns.full] {
+		var text []byte
+		if col.old >= 0 && col.old < len(h.cells) {
+			text = e.text.data[h.cells[col.old].start:h.cells[col.old].end]
+		}
+		switch unnamed := len(text) == 0 || string(text) == `""`; {
 		case col.old < 0:
 			e.cell(col.name, last.at(0))
-		case col.old < len(h.cells):
-			e.raw(e.text.data[h.cells[col.old].start:h.cells[col.old].end])
+		case unnamed && e.columns.moved(i):
+			e.cell(col.name, false)
 		default:
-			e.cell("", false)
+			e.raw(text)
 		}
 	}
 	e.end()

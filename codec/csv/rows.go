@@ -130,7 +130,7 @@ func (r *Rows) Decode(row []byte, _ codec.Limits) (codec.Value, codec.Original, 
 	}
 	r.last, r.read = s.cells, r.read+int64(len(row))
 	r.learn(row, l)
-	if r.planned && !r.columns.added() { // else they have no place
+	if r.planned && !r.columns.changed { // else they have no place
 		for i, name := range r.head.names[known:] {
 			r.columns.add(column{known + i, name})
 			r.columns.old++
