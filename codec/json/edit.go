@@ -13,6 +13,7 @@ import (
 type editor struct {
 	writer
 	text    []byte
+	names   string // text again, or empty
 	nodes   []packedNode
 	pos     int // in text
 	edits   int
@@ -25,7 +26,7 @@ func (o *Original) edit(v codec.Value) ([]byte, error) {
 	if value.Same(o.value, v) {
 		return o.data, nil
 	}
-	e := editor{text: o.data, nodes: index(o.data), root: o.value}
+	e := editor{text: o.data, names: o.text, nodes: index(o.data), root: o.value}
 	e.strict, e.moved = true, e.textOf
 	if err := e.value(0, o.value, v); err != nil {
 		return nil, err
@@ -80,9 +81,13 @@ func (e *editor) at(n int) node {
 
 // children returns the nodes of n's elements or members.
 func (e *editor) children(n int) []int {
-	var list []int
-	for i := n + 1; i < e.at(n).next; i = e.at(i).next {
-		list = append(list, i)
+	count, end := 0, e.nodes[n].next
+	for i := int32(n) + 1; i < end; i = e.nodes[i].next {
+		count++
+	}
+	list := make([]int, 0, count)
+	for i := int32(n) + 1; i < end; i = e.nodes[i].next {
+		list = append(list, int(i))
 	}
 	return list
 }
@@ -178,7 +183,11 @@ func (e *editor) dropShadowed(members []member, before, after map[string]any) {
 
 func (e *editor) nameOf(n int) string {
 	quoted := e.text[e.at(n).key+1 : e.at(n).keyEnd-1]
-	if bytes.IndexByte(quoted, '\\') < 0 {
+	switch {
+	case bytes.IndexByte(quoted, '\\') >= 0:
+	case e.names != "":
+		return e.names[e.at(n).key+1 : e.at(n).keyEnd-1]
+	default:
 		return string(quoted)
 	}
 	d := decoder{text: string(e.text[e.at(n).key:e.at(n).keyEnd])}
@@ -204,6 +213,14 @@ func (e *editor) style(n int, children []int) (lead, colon []byte) {
 
 func (e *editor) array(n int, before, after []any) error {
 	children := e.children(n)
+	if standing(before, after) {
+		for i := range after {
+			if err := e.value(children[i], before[i], after[i]); err != nil {
+				return value.Within(value.Index(i), err)
+			}
+		}
+		return nil
+	}
 	pairs := e.pairer.Pair(before, after)
 	kept := 0 // elements that stay at the front
 	for kept < len(pairs) && pairs[kept] == kept {

@@ -27,7 +27,7 @@ func (r *Runner) emitArray(at int32) {
 		r.emitFiltered(at)
 		return
 	}
-	if touched > 1 && r.keepApart(at) {
+	if touched > 1 && (r.keepApart(at) || r.leavesDiffer(at)) {
 		touched = 1
 	}
 	base, edits := len(r.spans), r.edits
@@ -84,6 +84,57 @@ func (r *Runner) keepApart(at int32) bool {
 	return place != none
 }
 
+// leavesDiffer reports whether one place that was written to in each touched
+// element has nowhere become what it was in another.
+func (r *Runner) leavesDiffer(at int32) bool {
+	place := int32(none)
+	r.forget()
+	h := hasher{seed: maphash.MakeSeed()}
+	for c := r.nodes[at].first; c != 0; c = r.nodes[c].next {
+		if !r.nodes[c].touched {
+			continue
+		}
+		n := r.leaf(c)
+		if n == none || place != none && r.nodes[n].place != place {
+			return false
+		}
+		m := &r.nodes[n]
+		if place = m.place; m.state != isSet || r.vals[m.val].isContainer() || m.kind >= isArray {
+			return false
+		}
+		if m.start != none {
+			r.remember(h.hash(r.text[m.start:m.end]), c)
+		}
+	}
+	from := len(r.scratch)
+	for c := r.nodes[at].first; c != 0; c = r.nodes[c].next {
+		if !r.nodes[c].touched {
+			continue
+		}
+		r.scratch = r.write(r.scratch[:from], &r.vals[r.nodes[r.leaf(c)].val])
+		if j, was := r.seen[h.hash(r.scratch[from:])]; h.odd || was && j != c || r.outcome != Changed {
+			return false
+		}
+	}
+	return true
+}
+
+// forget and remember keep in r.seen which element had a hash, or none if more
+// than one had.
+func (r *Runner) forget() {
+	if r.seen == nil {
+		r.seen = make(map[uint64]int32)
+	}
+	clear(r.seen)
+}
+
+func (r *Runner) remember(hash uint64, element int32) {
+	if _, twice := r.seen[hash]; twice {
+		element = none
+	}
+	r.seen[hash] = element
+}
+
 // leaf returns the first place that was written to on the way down from node
 // at, or none if there is a container in the way that is not the text's own.
 func (r *Runner) leaf(at int32) int32 {
@@ -114,18 +165,10 @@ func sameVal(a, b *val) bool {
 // checkPairs doubts if one element has become what another one was: the editor
 // would take it for the other.
 func (r *Runner) checkPairs(spans []span) {
-	if r.seen == nil {
-		r.seen = make(map[uint64]int32)
-	}
-	clear(r.seen)
+	r.forget()
 	h := hasher{seed: maphash.MakeSeed()}
 	for i, s := range spans {
-		hash := h.hash(r.text[s.start:s.end])
-		if _, twice := r.seen[hash]; twice {
-			r.seen[hash] = none
-			continue
-		}
-		r.seen[hash] = int32(i)
+		r.remember(h.hash(r.text[s.start:s.end]), int32(i))
 	}
 	for i, s := range spans {
 		if j, ok := r.seen[h.hash(r.out[s.from:s.to])]; ok && int(j) != i || h.odd {

@@ -43,7 +43,7 @@ func (Codec) Decode(data []byte, limits codec.Limits) (codec.Value, codec.Origin
 	if err != nil {
 		return nil, nil, err
 	}
-	return v, &Original{data: data, value: v, ambiguous: d.duplicate}, nil
+	return v, &Original{data: data, text: d.text, value: v, ambiguous: d.duplicate}, nil
 }
 
 // Encode writes v onto original, or from scratch if original is nil.
@@ -62,6 +62,7 @@ func (Codec) Encode(original codec.Original, v codec.Value) ([]byte, error) {
 // Original is what Decode keeps: the text and what it read as.
 type Original struct {
 	data      []byte
+	text      string // data again, of which names are made; it may be empty
 	value     codec.Value
 	ambiguous bool
 }

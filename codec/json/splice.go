@@ -68,15 +68,24 @@ func (r *Runner) equal(n *spot, v *val) bool {
 	case isString:
 		return bytes.Equal(r.content(text), v.text)
 	case isNumber:
-		if v.form == asText && bytes.Equal(v.raw, text) {
-			return true
-		}
-		if i, ok := shortInt(text); ok && v.form == asInt {
-			return i == v.i
-		}
-		return value.Equal(r.valueOf(val{kind: isNumber, raw: text}), r.valueOf(*v))
+		return r.equalNumber(text, v)
 	}
 	return v.kind < isString
+}
+
+// equalNumber is [value.Equal] of the number that text spells and v.
+func (r *Runner) equalNumber(text []byte, v *val) bool {
+	i, whole := shortInt(text)
+	switch {
+	case v.form == asText && bytes.Equal(v.raw, text):
+		return true
+	case v.form == asInt && whole:
+		return i == v.i
+	case v.form == asFloat && !whole && bytes.ContainsAny(text, ".eE"):
+		f, err := strconv.ParseFloat(string(text), 64)
+		return err == nil && f == v.f
+	}
+	return value.Equal(r.valueOf(val{kind: isNumber, raw: text}), r.valueOf(*v))
 }
 
 func (r *Runner) emitObject(at int32) {
