@@ -1,6 +1,7 @@
 package yaml
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/sluice-proxy/sluice/codec/internal/value"
@@ -46,12 +47,7 @@ func (e *editor) mapping(s *span, before, after map[string]any, stale bool) erro
 	case s.flow():
 		return e.flowMapping(s, kept, added, before, after)
 	}
-	last := -1
-	for i := range s.items {
-		if kept[i] {
-			last = i
-		}
-	}
+	last := lastOf(kept)
 	for i, it := range s.items {
 		if !kept[i] {
 			e.remove(s, i, kept)
@@ -109,7 +105,7 @@ func (e *editor) remove(s *span, i int, kept []bool) {
 		e.cut(line, next)
 		return
 	}
-	e.cut(len(strings.TrimSuffix(strings.TrimSuffix(e.text[:line], "\n"), "\r")), end)
+	e.cut(line, end) // and leaves the line break before, which may be a literal's
 }
 
 // insert writes new members after the lines of it, the last of s that stays.
@@ -134,35 +130,54 @@ func (e *editor) insert(s *span, it item, added []string, after map[string]any) 
 	return nil
 }
 
-// flowMapping writes the braces anew, with the members that stay as they are.
+// flowMapping takes members out of braces and adds others after the last that
+// stays, of which there is one.
 func (e *editor) flowMapping(s *span, kept []bool, added []string, before, after map[string]any) error {
-	e.cut(s.content, s.content)
-	e.write("{")
-	comma := ""
+	last := lastOf(kept)
 	for i, it := range s.items {
 		if !kept[i] {
 			e.drop(it.key)
-			e.drop(it.value)
+			e.removeFlow(s, i, kept)
 			continue
 		}
-		e.write(comma)
-		comma = ", "
-		e.pos = it.key.start
 		if err := e.member(it, before, after); err != nil {
 			return err
 		}
-		e.keepTo(it.value.end)
-	}
-	for _, k := range added {
-		e.write(comma)
-		comma = ", "
-		if err := e.flowMember(k, after[k]); err != nil {
-			return err
+		if i != last || len(added) == 0 {
+			continue
+		}
+		e.cut(it.value.end, it.value.end)
+		for _, k := range added {
+			e.write(", ")
+			if err := e.flowMember(k, after[k]); err != nil {
+				return err
+			}
 		}
 	}
-	e.write("}")
-	e.pos = s.end
 	return nil
+}
+
+// removeFlow leaves out item i, and the comma after it or, of the last ones,
+// before it.
+func (e *editor) removeFlow(s *span, i int, kept []bool) {
+	e.drop(s.items[i].value)
+	for next := i + 1; next < len(s.items); next++ {
+		if kept[next] {
+			e.cut(s.items[i].start, s.items[next].start)
+			return
+		}
+	}
+	e.cut(s.items[lastOf(kept)].value.end, s.items[i].value.end)
+}
+
+// lastOf returns the index of the last that is true, -1 if none is.
+func lastOf(list []bool) int {
+	for i, ok := range slices.Backward(list) {
+		if ok {
+			return i
+		}
+	}
+	return -1
 }
 
 // sequence brings the elements of s from before to after.
@@ -206,10 +221,50 @@ func (e *editor) dropUnpaired(s *span, pairs []int) {
 	}
 }
 
-// flowSequence writes the brackets anew, with the elements that stay as they
-// are.
+// flowSequence brings the elements in brackets from before to after: where they
+// are if they only left or were added at the end, else between new brackets.
 func (e *editor) flowSequence(s *span, pairs []int, before, after []any) error {
 	e.dropUnpaired(s, pairs)
+	kept := make([]bool, len(s.items))
+	stay, previous := 0, -1
+	for stay < len(pairs) && pairs[stay] > previous {
+		previous = pairs[stay]
+		kept[previous] = true
+		stay++
+	}
+	for _, j := range pairs[stay:] {
+		if j >= 0 {
+			stay = 0
+		}
+	}
+	if stay == 0 {
+		return e.flowAnew(s, pairs, before, after)
+	}
+	i := 0
+	for j, it := range s.items {
+		if !kept[j] {
+			e.removeFlow(s, j, kept)
+			continue
+		}
+		if err := e.value(it.value, before[j], after[i]); err != nil {
+			return value.Within(value.Index(i), err)
+		}
+		if i++; i < stay || i == len(after) {
+			continue
+		}
+		e.cut(it.value.end, it.value.end)
+		for n := i; n < len(after); n++ {
+			e.write(", ")
+			if err := e.flow(after[n]); err != nil {
+				return value.Within(value.Index(n), err)
+			}
+		}
+	}
+	return nil
+}
+
+// flowAnew writes brackets anew, with the elements that stay as they are.
+func (e *editor) flowAnew(s *span, pairs []int, before, after []any) error {
 	e.cut(s.content, s.content)
 	e.write("[")
 	for i, v := range after {
@@ -261,7 +316,9 @@ func (e *editor) blockElements(s *span, kept int, pairs []int, before, after []a
 		}
 	}
 	e.pos = max(e.pos, end)
-	if n := len(e.out); n > 0 && e.out[n-1] == '\n' && nextLine(e.text, e.pos) > 0 {
+	if n := len(after); end == len(e.text) && !strings.HasSuffix(e.text, "\n") && pairs[n-1] != len(before)-1 {
+		e.write(e.newline) // a literal before may need it
+	} else if n := len(e.out); n > 0 && e.out[n-1] == '\n' && nextLine(e.text, e.pos) > 0 {
 		e.pos = nextLine(e.text, e.pos) // its line went with what was in it
 	}
 	return nil

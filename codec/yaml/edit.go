@@ -265,5 +265,8 @@ func (e *editor) literal(s *span, text string) (string, bool) {
 			b.WriteString(indent + line)
 		}
 	}
+	if clipped && s.end == len(e.text) {
+		b.WriteString(e.newline)
+	}
 	return b.String(), true
 }

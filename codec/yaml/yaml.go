@@ -24,8 +24,10 @@
 //   - A member of a block that is removed takes its lines with it, an element also
 //     the comments above it. A new one follows the last, at its indentation.
 //     Elements that change places take their lines and comments along.
-//   - A flow collection that gets or loses members is written anew from bracket to
-//     bracket, with its members as they are; comments between them are lost.
+//   - In flow collections a member is removed with its comma and the comments up to
+//     the next, and added after the last. If none stays, or elements change places,
+//     the collection is written anew from bracket to bracket, with the elements as
+//     they are; comments between them are lost.
 //   - A value in place of an alias is written out there, and the anchor is left
 //     alone. Where the anchor's own value changes, aliases to it are written out.
 //   - A mapping whose merged members are removed or would change is written anew.
