@@ -26,8 +26,9 @@ const (
 )
 
 // cut returns where the next row ends and 1, or where blank lines end and 0. The
-// first row comes with the header row and 2 or 1. It returns 0 if it needs more.
-func (c *cutter) cut(codec Codec, buf []byte, final, begun bool) (n, rows int) {
+// first row comes with the header row and 2 or 1. If blanks are kept, they are
+// part of the row after them. It returns 0 if it needs more.
+func (c *cutter) cut(codec Codec, buf []byte, final, begun, keepBlanks bool) (n, rows int) {
 	want := 1
 	if !begun && !codec.NoHeader {
 		want = 2
@@ -53,7 +54,7 @@ func (c *cutter) cut(codec Codec, buf []byte, final, begun bool) (n, rows int) {
 		}
 		c.scanned += len(lineEndAt(buf, c.scanned))
 		if !c.inRow {
-			if begun {
+			if !keepBlanks {
 				return c.done(0)
 			}
 			continue

@@ -23,6 +23,7 @@ type Rows struct {
 	limits codec.Limits
 	cutter cutter
 	begun  bool   // the first row was cut off
+	ended  bool   // what is left of the stream is in top
 	lead   int    // where in the row that was cut off last, the row begins
 	top    []byte // what stands before the first row, until it is written
 	bad    error  // of the header row
@@ -49,10 +50,14 @@ func (r *Rows) Name() string { return r.codec.Name() }
 // Next returns how many bytes of buf come next in the stream, and row if these
 // are a row with its line end, the first together with all that stands before
 // it; nil if they are to be passed on as they are. It returns 0 if it needs more
-// bytes. buf begins where the last call left off, and final says that it ends
+// bytes; at the end of the stream it may leave blank lines, which End returns if no
+// row was written before them. buf begins where the last call left off, and final says that it ends
 // with the stream. The only error is a [*codec.LimitError]. row is part of buf.
 func (r *Rows) Next(buf []byte, final bool) (n int, row []byte, err error) {
-	n, rows := r.cutter.cut(r.codec, buf, final, r.begun)
+	if r.ended {
+		return 0, nil, nil
+	}
+	n, rows := r.cutter.cut(r.codec, buf, final, r.begun, !r.begun || r.top != nil)
 	held := n
 	if n == 0 {
 		held = len(buf)
@@ -60,13 +65,24 @@ func (r *Rows) Next(buf []byte, final bool) (n int, row []byte, err error) {
 	if held > int(r.limits.Size) {
 		return 0, nil, &codec.LimitError{Format: r.Name(), Limit: "size", Max: int64(r.limits.Size)}
 	}
-	if rows == 0 || n == 0 {
+	switch {
+	case n == 0:
+		return 0, nil, nil
+	case rows == 0 && r.top != nil: // blank lines after all that was dropped
+		r.ended = true
+		r.top = append(r.top, buf[:n]...)
+		return 0, nil, nil
+	case rows == 0:
 		return n, nil, nil
-	}
-	r.lead = 0
-	if !r.begun {
+	case !r.begun:
 		r.begun = true
 		r.begin(buf[:n])
+	default:
+		for r.lead = 0; isLineEnd(buf[r.lead]); r.lead++ {
+		}
+		if r.lead > 0 && len(r.top)+r.lead <= int(r.limits.Size) { // only as long as there is a top for it
+			r.top = append(r.top, buf[:r.lead]...)
+		}
 	}
 	return n, buf[:n:n], nil
 }
@@ -257,8 +273,8 @@ func (r *Rows) Terminate(row []byte) []byte {
 	return append(row[:len(row):len(row)], r.lineEnd...)
 }
 
-// End returns what is still to be written at the end of the stream: the header
-// row, if no row was written.
+// End returns what is still to be written at the end of the stream: all that was
+// no row, if none was written.
 func (r *Rows) End() []byte {
 	top := r.top
 	r.top = nil
