@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	yaml "go.yaml.in/yaml/v4"
+
 	"github.com/sluice-proxy/sluice/codec/internal/value"
 )
 
@@ -27,7 +29,7 @@ func (e *editor) mapping(s *span, before, after map[string]any, stale bool) erro
 	}
 	removed := left < len(s.items)
 	if s.merges {
-		if removed || stale {
+		if removed || stale || s.hides() && !e.pairer.Equal(before, after) {
 			return e.replace(s, after)
 		}
 		for k, v := range before {
@@ -39,6 +41,7 @@ func (e *editor) mapping(s *span, before, after map[string]any, stale bool) erro
 				added = append(added, k) // the own one wins
 			}
 		}
+		slices.Sort(added)
 	}
 	switch {
 	case !removed && len(added) == 0:
@@ -63,6 +66,22 @@ func (e *editor) mapping(s *span, before, after map[string]any, stale bool) erro
 		}
 	}
 	return nil
+}
+
+// hides reports whether a merge key of s has members of its own. Those that lose
+// against others jq did not see, so that they must not survive an edit.
+func (s *span) hides() bool {
+	for _, it := range s.items {
+		if !isMerge(it.key.node) || it.value.node.Kind == yaml.AliasNode {
+			continue
+		}
+		for _, source := range it.value.items {
+			if it.value.node.Kind == yaml.MappingNode || source.value.node.Kind != yaml.AliasNode {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // member brings the value of a member that stays from before to after.

@@ -145,6 +145,18 @@ func TestContract(t *testing.T) {
 				},
 			},
 			{
+				Name: "what a merge hides does not survive an edit", In: "a: {<<: {p: hidden, q: 1}, p: seen}\nb: 1\n", Value: map[string]any{"a": map[string]any{"p": "seen", "q": 1}, "b": 1},
+				Edits: []codectest.Edit{
+					{JQ: ".b = 2", Out: "a: {<<: {p: hidden, q: 1}, p: seen}\nb: 2\n"},
+					{JQ: ".a.p = \"x\"", Out: "a: {p: x, q: 1}\nb: 1\n"},
+				},
+			},
+			{
+				Name: "several merged members changed", In: "a: &a {p: 1, q: 2}\nb:\n  <<: *a\n", Edits: []codectest.Edit{
+					{JQ: ".b |= map_values(3)", Out: "a: &a {p: 1, q: 2}\nb:\n  <<: *a\n  p: 3\n  q: 3\n"},
+				},
+			},
+			{
 				Name: "several merged, the first wins", In: "- &a {k: 1, l: 1}\n- &b {k: 2, m: 2}\n- <<: [*a, *b]\n  l: 3\n", Value: []any{map[string]any{"k": 1, "l": 1}, map[string]any{"k": 2, "m": 2}, map[string]any{"k": 1, "l": 3, "m": 2}},
 			},
 			{
