@@ -3,7 +3,6 @@ package json
 import (
 	"bytes"
 	"math"
-	"strconv"
 	"unicode"
 	"unicode/utf8"
 
@@ -61,7 +60,7 @@ func (r *Runner) eval(e *plan.Expr, at int32) val {
 		return r.eval(e.Args[2], at)
 	}
 	if e.Op == plan.Test {
-		if a.kind != isString {
+		if a.kind != isString || !utf8.Valid(a.text) {
 			r.doubt()
 		}
 		return boolVal(e.Regex.Match(a.text))
@@ -86,7 +85,7 @@ func (r *Runner) eval(e *plan.Expr, at int32) val {
 	case plan.Add, plan.Subtract, plan.Multiply, plan.Divide, plan.Modulo:
 		return r.arithmetic(e.Op, a, b)
 	}
-	return r.onStrings(e.Op, a, b)
+	return r.onStrings(e, a, b)
 }
 
 func (r *Runner) holds(e *plan.Expr, at int32) bool {
@@ -193,46 +192,6 @@ func (r *Runner) construct(e *plan.Expr, at int32) val {
 	return v
 }
 
-// join puts the texts of all operands one behind the other.
-func (r *Runner) join(e *plan.Expr, at int32) val {
-	var few [8]val
-	args := few[:0]
-	for _, a := range e.Args {
-		args = append(args, r.toString(r.eval(a, at)))
-	}
-	from := len(r.scratch)
-	for i := range args {
-		r.scratch = append(r.scratch, args[i].text...)
-	}
-	return val{kind: isString, text: r.scratch[from:len(r.scratch):len(r.scratch)]}
-}
-
-func (r *Runner) toString(v val) val {
-	out := val{kind: isString}
-	switch v.kind {
-	case isString:
-		return v
-	case isNull:
-		out.text = r.keep("null")
-	case isFalse:
-		out.text = r.keep("false")
-	case isTrue:
-		out.text = r.keep("true")
-	case isNumber:
-		i, _, whole, ok := r.number(&v)
-		if !ok || !whole || v.form == asText && v.raw[0] == '-' && i == 0 {
-			r.doubt()
-			break
-		}
-		from := len(r.scratch)
-		r.scratch = strconv.AppendInt(r.scratch, int64(i), 10)
-		out.text = r.scratch[from:len(r.scratch):len(r.scratch)]
-	default:
-		r.doubt()
-	}
-	return out
-}
-
 func (r *Runner) unary(op plan.ExprOp, v val) val {
 	switch op {
 	case plan.TypeOf:
@@ -323,28 +282,6 @@ func (r *Runner) toNumber(v val) val {
 	}
 	r.doubt()
 	return val{}
-}
-
-func (r *Runner) onStrings(op plan.ExprOp, a, b val) val {
-	if a.kind != isString || b.kind != isString {
-		r.doubt()
-		return val{}
-	}
-	switch op {
-	case plan.CutPrefix:
-		a.text = bytes.TrimPrefix(a.text, b.text)
-	case plan.CutSuffix:
-		a.text = bytes.TrimSuffix(a.text, b.text)
-	case plan.HasPrefix:
-		return boolVal(bytes.HasPrefix(a.text, b.text))
-	case plan.HasSuffix:
-		return boolVal(bytes.HasSuffix(a.text, b.text))
-	case plan.Contains:
-		return boolVal(bytes.Contains(a.text, b.text))
-	default:
-		r.doubt()
-	}
-	return a
 }
 
 func (r *Runner) arithmetic(op plan.ExprOp, a, b val) val {

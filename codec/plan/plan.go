@@ -99,7 +99,8 @@ type Expr struct {
 	Path  []any       // Variable: keys (string) and indexes (int) into it
 	Args  []*Expr
 	Keys  []string       // Object: the names of Args, sorted
-	Regex *regexp.Regexp // Test
+	Regex *regexp.Regexp // Test, Replace
+	All   bool           // Replace: each match, not just the first
 }
 
 // ExprOp is how an [Expr] is worked out. Where an operand is not of the types
@@ -152,6 +153,7 @@ const (
 	HasSuffix // whether Args[0] ends with Args[1]
 	Contains  // whether the string Args[1] is in the string Args[0]
 	Test      // whether Regex matches somewhere in the string Args[0]
+	Replace   // the string Args[0] with the string Args[1] in place of what Regex matches
 	Floor     // of a number
 	Ceil
 	Round // half away from zero

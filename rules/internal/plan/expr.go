@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"regexp"
 	"slices"
 
 	"github.com/itchyny/gojq"
@@ -278,11 +277,14 @@ func (c *compiler) call(f *gojq.Func, in operand) (operand, error) {
 		case "IN":
 			return worked(c.isIn(f.Args[0], in))
 		}
-	case 2:
-		if f.Name == "test" {
+	case 2, 3:
+		switch {
+		case f.Name == "test" && len(f.Args) == 2:
 			return worked(c.test(f.Args, in))
+		case f.Name == "sub", f.Name == "gsub":
+			return worked(c.replace(f, in))
 		}
-		if f.Name != "any" && f.Name != "all" || in.expr != nil {
+		if f.Name != "any" && f.Name != "all" || len(f.Args) != 2 || in.expr != nil {
 			break
 		}
 		every, err := c.path(f.Args[0], in.place)
@@ -314,37 +316,6 @@ func (c *compiler) has(q *gojq.Query, in operand) (*plan.Expr, error) {
 	}
 	place := c.place(plan.Place{Parent: in.place, Kind: plan.Member, Key: name})
 	return &plan.Expr{Op: plan.Has, Place: place}, c.counts(place)
-}
-
-// test compiles test(expression) and test(expression; flags), both literals.
-func (c *compiler) test(args []*gojq.Query, in operand) (*plan.Expr, error) {
-	expression, _ := constant(args[0])
-	text, ok := expression.(string)
-	flags := ""
-	if len(args) > 1 {
-		v, _ := constant(args[1])
-		if flags, ok = v.(string); !ok {
-			return nil, refuse("matches with flags that it works out")
-		}
-	}
-	if !ok {
-		return nil, refuse("matches a regular expression that is no literal")
-	}
-	for _, f := range flags {
-		switch f {
-		case 'g': // one is enough
-		case 'i':
-			text = "(?i)" + text
-		default:
-			return nil, refuse("matches with the flag %c", f)
-		}
-	}
-	regex, err := regexp.Compile(text)
-	if err != nil {
-		return nil, refuse("matches what is no regular expression")
-	}
-	a, err := c.expr(in)
-	return &plan.Expr{Op: plan.Test, Regex: regex, Args: []*plan.Expr{a}}, err
 }
 
 // isIn compiles IN(1, 2).

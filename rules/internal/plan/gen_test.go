@@ -86,7 +86,7 @@ func (c *choices) expr() string {
 	case 7:
 		return c.nested(func() string {
 			return "(" + c.expr() + " | " + c.pick("not", "type", "length", "tostring", "tonumber", "ascii_downcase", "ascii_upcase", "trim", "ltrim", "rtrim",
-				`ltrimstr("x")`, "floor", "round", "ceil", "trunc", `test("x|^1")`, `test("X.?Y"; "i")`, `rtrimstr("x")`, `startswith("x")`, `endswith("x")`, `contains("x")`) + ")"
+				`ltrimstr("x")`, "floor", "round", "ceil", "trunc", `test("x|^1")`, `test("X.?Y"; "i")`, `sub("x";"yy")`, `gsub("[0-9]|x";"*")`, `gsub("";"-")`, `sub("X*";"é";"gi")`, `gsub("^x|$";"^")`, `rtrimstr("x")`, `startswith("x")`, `endswith("x")`, `contains("x")`) + ")"
 		}, "2")
 	case 8:
 		return c.nested(func() string { return `"p\(` + c.expr() + `)q"` }, `"s"`)

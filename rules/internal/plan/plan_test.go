@@ -222,6 +222,23 @@ func TestValuesAreTheirPrograms(t *testing.T) {
 	t.Logf("%+v", n)
 }
 
+func TestExpressionsMatchAsInTheirPrograms(t *testing.T) {
+	var r json.Runner
+	var n tally
+	for _, re := range []string{`a`, `a*`, ``, `^`, `$`, `\\b`, `x|`, `(a)(b)?`, `é`, `.`, `[^a]`, `A+?`, `a|ab`, `\\s*`, `(?<n>b)`} {
+		for _, s := range []string{``, `a`, `aab`, `ba aab`, `a\nab`, `éaéA`, ` x `, `\ud800a`} {
+			for _, flags := range []string{``, `; "g"`, `; "i"`, `; "gi"`} {
+				for _, f := range []string{`test("` + re + `"` + flags, `sub("` + re + `"; "-"` + flags, `gsub("` + re + `"; ""` + flags} {
+					differValue(t, &r, f+")", []byte(`"`+s+`"`), &n)
+				}
+			}
+		}
+	}
+	if n.sure < n.compiled*9/10 {
+		t.Errorf("%+v", n)
+	}
+}
+
 // FuzzPlan makes programs and texts of bytes and compares both routes.
 func FuzzPlan(f *testing.F) {
 	f.Add([]byte{}, []byte{})

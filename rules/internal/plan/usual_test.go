@@ -51,6 +51,8 @@ func usual() []struct{ src, text, want string } {
 		{`.items[] += {ok: true}`, `{"items":[{"id":1},{"id":2, "ok":false}]}`, `{"items":[{"id":1,"ok":true},{"id":2, "ok":true}]}`},
 		{`{a} | . + {b: 1}`, `{"a":1,"x":2,"y":3}`, `{"a":1,"b":1}`},
 		{`if .n > 100 then error("too many") else .ok = true end`, `{"n":1}`, `{"n":1,"ok":true}`},
+		{`.card |= gsub("[0-9]"; "*")`, `{"card":"12-34"}`, `{"card":"**-**"}`},
+		{`.mail |= sub("@.*"; "@x") | .a = (.b | gsub("A"; "o"; "i"))`, `{"mail":"ann@example.org","b":"bAna\n"}`, `{"mail":"ann@x","b":"bAna\n","a":"bono\n"}`},
 		{`.a = null`, `{"a":1,"a\u0000":2}`, `{"a":null,"a\u0000":2}`},
 	}
 }
