@@ -36,6 +36,7 @@ func BenchmarkEdit(b *testing.B) {
 		{"simple", `.user.email = "x" | del(.password)`},
 		{"when", `if .user.id == 7 and (.items | length) > 0 then .user.email |= ascii_downcase else . end`},
 		{"loop", `.items[].sku = "x"`},
+		{"update", `.items[].price |= . * 2`},
 		{"filter", `.items |= map(select(.id > 3))`},
 	} {
 		for _, size := range []int{1 << 10, 16 << 10} {

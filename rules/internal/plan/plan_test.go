@@ -139,7 +139,7 @@ func programs() int {
 	if testing.Short() {
 		return 1_000
 	}
-	return 8_000
+	return 3_000
 }
 
 func TestPlansAreTheirPrograms(t *testing.T) {
