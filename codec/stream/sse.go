@@ -201,7 +201,7 @@ func (SSE) Encode(original codec.Original, v codec.Value) ([]byte, error) {
 	if !ok || o == nil {
 		o = &sseOriginal{}
 	}
-	if o.text != nil && value.Equal(o.value, after) {
+	if o.value != nil && value.Equal(o.value, after) {
 		return o.text, nil
 	}
 	want, err := o.fields(after)

@@ -16,17 +16,17 @@ type eventWriter struct {
 func (o *sseOriginal) edit(want [fields][]string) []byte {
 	w := eventWriter{original: o, lineEnd: "\n"}
 	var left [fields]int // lines of each field that are still to come
-	for i := len(o.lines) - 1; i >= 0; i-- {
-		l := o.lines[i]
+	for _, l := range o.lines {
 		left[l.field]++
-		if l.end < l.next {
-			w.lineEnd = string(o.text[l.end:l.next])
-		}
 	}
 	pos := 0
 	if len(o.lines) > 0 {
-		pos = int(o.lines[0].start) // after a byte order mark
+		first := o.lines[0]
+		pos = int(first.start) // after a byte order mark
 		w.out = append(w.out, o.text[:pos]...)
+		if first.end < first.next {
+			w.lineEnd = string(o.text[first.end:first.next])
+		}
 	}
 	for _, f := range []field{event, id} {
 		if left[f] == 0 {
@@ -41,7 +41,7 @@ func (o *sseOriginal) edit(want [fields][]string) []byte {
 	if w.written[data] < len(want[data]) {
 		w.rest(data, want[data], "data: ")
 	}
-	if o.text == nil {
+	if o.value == nil { // a new event
 		return append(w.out, w.lineEnd...)
 	}
 	w.raw(o.text[pos:])

@@ -144,6 +144,16 @@ func TestNewSSE(t *testing.T) {
 	}
 }
 
+func TestNoBytesStayNone(t *testing.T) {
+	v, original, err := stream.SSE{}.Decode(nil, codec.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := (stream.SSE{}).Encode(original, v); err != nil || len(out) > 0 {
+		t.Errorf("Encode = %q, %v", out, err)
+	}
+}
+
 func TestTerminate(t *testing.T) {
 	for _, test := range []struct {
 		format  stream.Format
