@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 
@@ -151,6 +152,31 @@ func TestPoolsHandOutCleanState(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestManyAtOnce(t *testing.T) {
+	var wait sync.WaitGroup
+	for _, s := range stacks(t) {
+		for i := range 4 {
+			wait.Go(func() {
+				plain := strings.Repeat(sample, 1+i*20)
+				wire, err := s.Encode([]byte(plain))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if got, err := s.Decode(wire, encoding.Limits{}); err != nil || string(got) != plain {
+					t.Errorf("%s: %d bytes, %v", s, len(got), err)
+				}
+				r := s.NewReader(bytes.NewReader(wire), encoding.Limits{})
+				defer r.Close()
+				if got, err := io.ReadAll(r); err != nil || string(got) != plain {
+					t.Errorf("%s as a stream: %d bytes, %v", s, len(got), err)
+				}
+			})
+		}
+	}
+	wait.Wait()
 }
 
 func ExampleStack() {

@@ -28,6 +28,7 @@ func (o *Original) edit(v codec.Value) ([]byte, error) {
 	}
 	e := editor{text: o.text, nodes: index(o.text), root: o.value}
 	e.moved = e.textOf
+	e.out = make([]byte, 0, len(o.text)+64)
 	if err := e.value(0, o.value, v); err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ type node struct {
 
 // index finds all values of a document that Decode accepted.
 func index(text string) []node {
-	x := indexer{text: text, nodes: make([]node, 0, 16+len(text)/8)}
+	x := indexer{text: text, nodes: make([]node, 0, 16+len(text)/4)}
 	x.value(0)
 	return x.nodes
 }
