@@ -95,7 +95,7 @@ func leaves(v any) map[string]string {
 
 // An edit of a scalar changes its own characters and no others.
 func TestEditOfAScalarStaysInItsPlace(t *testing.T) {
-	for n, layout := range append(generated(200), layouts...) {
+	for n, layout := range append(generated(60), layouts...) {
 		v, original := decode(t, plain(layout))
 		paths := leaves(v)
 		for scalar, place := range places(layout) {
@@ -119,7 +119,7 @@ func TestEditOfAScalarStaysInItsPlace(t *testing.T) {
 
 // A removal takes one run of the text away, and in blocks whole lines.
 func TestRemovalTakesOneRunOfTheText(t *testing.T) {
-	for n, layout := range append(generated(200), layouts...) {
+	for n, layout := range append(generated(60), layouts...) {
 		text := plain(layout)
 		v, original := decode(t, text)
 		for _, path := range leaves(v) {
@@ -143,7 +143,7 @@ func TestRemovalTakesOneRunOfTheText(t *testing.T) {
 // A new member or element leaves all lines as they are, except for the flow
 // collection that it goes into.
 func TestAdditionIsOneRunOfTheText(t *testing.T) {
-	for n, layout := range append(generated(200), layouts...) {
+	for n, layout := range append(generated(60), layouts...) {
 		text := plain(layout)
 		v, original := decode(t, text)
 		for _, program := range []string{
