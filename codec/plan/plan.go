@@ -8,6 +8,12 @@
 // error in jq, or anything that it cannot do with certainty: then the program
 // itself has to run. So a plan has no errors of its own, and its operators are
 // partial on purpose.
+//
+// As in jq, null and what is not there are the same to whoever reads, a
+// condition holds if it is neither false nor null, and a write makes the objects
+// that are not there, or null, on its way. Every statement sees what the ones
+// before it left. A compiler sees to it that none reads a part of what another
+// has put in whole, or the whole of what another has changed in part.
 package plan
 
 import (
@@ -53,13 +59,14 @@ const (
 	Every             // each element of an array, and each member of an object; it is its parent's only child
 )
 
-// Stmt is one edit. Places are below the one that the statement works on: the
-// message, or the place of the loop around it.
+// Stmt is one edit. Its places are the one that it works on, or below that: the
+// message, or the place of the Within or Each around it. By and the Expr of all
+// but Modify and Filter are worked out there.
 type Stmt struct {
 	Op    StmtOp
 	Place int
 	Expr  *Expr  // the value or the condition
-	By    *Expr  // if set, what Operand is in the statement: worked out once and first
+	By    *Expr  // if set, what Operand is in this and what follows: worked out once and first
 	Then  []Stmt // of If, Within, Each
 	Else  []Stmt // of If
 	// Keys and Exprs are the members of Rebuild and Merge, by place, in no order.
@@ -89,7 +96,7 @@ const (
 	Stop                  // end everything if Expr holds
 )
 
-// Expr is a value. Its places are below the one that it is worked out at.
+// Expr is a value. Its places are the one that it is worked out at, or below.
 type Expr struct {
 	Op    ExprOp
 	Place int         // Read, Has, Any, All
@@ -112,7 +119,7 @@ const (
 	Read     ExprOp = iota // what is in Place; null if nothing is
 	Literal                // Value
 	Variable               // what is at Path in a variable
-	Operand                // By of the statement around
+	Operand                // By of the last statement that had one
 	Object                 // an object of Keys and Args
 	Array                  // an array of Args
 
@@ -124,7 +131,7 @@ const (
 	Cond  // Args[1] if Args[0] holds, else Args[2]
 	Has   // whether the object at Place's parent has Place
 	Any   // whether Args[0], worked out at each Place, which is an Every, holds once
-	All   // whether it holds always
+	All   // whether it holds always. Of an object all members are asked: jq's order is that of their names
 	Equal // of scalars, or of anything with a scalar
 	Unequal
 	Less
@@ -132,7 +139,7 @@ const (
 	Greater
 	GreaterEqual
 
-	Add      // numbers, strings, null and anything
+	Add      // numbers, strings, arrays, objects; null and anything
 	Subtract // numbers
 	Multiply
 	Divide
