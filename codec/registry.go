@@ -9,6 +9,7 @@ import (
 type Registry struct {
 	byType map[string]Codec
 	byName map[string]Codec
+	typeOf map[string]string // by name
 }
 
 // Format is a codec together with the media types that mean it, in lower case
@@ -32,10 +33,13 @@ type Dependent interface {
 // NewRegistry returns a registry of formats. Of two that claim one media type
 // the later wins.
 func NewRegistry(formats ...Format) *Registry {
-	r := &Registry{byType: map[string]Codec{}, byName: map[string]Codec{}}
+	r := &Registry{byType: map[string]Codec{}, byName: map[string]Codec{}, typeOf: map[string]string{}}
 	for _, f := range formats {
 		if f.Codec != nil {
 			r.byName[f.Codec.Name()] = f.Codec
+			if len(f.Types) > 0 {
+				r.typeOf[f.Codec.Name()] = f.Types[0]
+			}
 		}
 		for _, t := range f.Types {
 			r.byType[t] = f.Codec
@@ -49,6 +53,10 @@ func (r *Registry) ByName(name string) (Codec, bool) {
 	c, ok := r.byName[name]
 	return c, ok
 }
+
+// TypeOf returns the media type that the codec called name is written as: the
+// first of its Format's. It is "" if there is none.
+func (r *Registry) TypeOf(name string) string { return r.typeOf[name] }
 
 // Default returns the codec that writes what has no other format: JSON. It is
 // nil if the registry has no codec named json.

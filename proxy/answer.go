@@ -69,6 +69,11 @@ func (x *exchange) answerFor(err error) *answer {
 			} else {
 				a.code = "RESOURCE_EXHAUSTED"
 			}
+		case rules.ReasonEncode:
+			var express *codec.ExpressError
+			if errors.As(step.Err, &express) {
+				a.message = "the result has no form in " + express.Format + ": " + express.Path
+			}
 		case rules.ReasonAmbiguous:
 			a.message = "the path can be read in two ways"
 			a.status, a.code = http.StatusBadRequest, "INVALID_ARGUMENT"
@@ -148,13 +153,17 @@ func (x *netLane) answer(a *answer) {
 	x.w.Write(body)
 }
 
-// errorBody is JSON, or text for a caller that asks for text alone.
+// errorBody is in the caller's format, JSON, or text for a caller that asks for text alone.
 func (x *exchange) errorBody(a *answer) (body []byte, contentType string) {
+	said := map[string]codec.Value{"error": a.message, "route": a.route, "step": a.step, "reason": a.reason}
+	if x.translates() {
+		if body, contentType := x.translatedError(said); body != nil { // translate.go
+			return body, contentType
+		}
+	}
 	accept := x.request.in.Fields.Get("Accept")
 	if format := x.p.Codecs.Default(); format != nil && !strings.HasPrefix(accept, "text/plain") {
-		body, err := format.Encode(nil, map[string]codec.Value{
-			"error": a.message, "route": a.route, "step": a.step, "reason": a.reason,
-		})
+		body, err := format.Encode(nil, said)
 		if err == nil {
 			return body, "application/json"
 		}

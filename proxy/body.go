@@ -31,6 +31,7 @@ type body struct {
 
 	codec    codec.Codec    // nil if the format is not known
 	original codec.Original // to write a difference onto
+	written  codec.Codec    // what edited is of, if it is not codec
 	input    rules.Body
 	reason   rules.Reason // why input.Err
 
@@ -75,7 +76,7 @@ func (x *exchange) readResponse() error {
 // the input's Err or Skipped, for the steps to decide; the error is of the wire.
 func (x *exchange) read(h *half, needs rules.Needs, empty bool) error {
 	b := &h.body
-	if !needs.Body && !needs.Edits || empty {
+	if !needs.Body && !needs.Edits && !x.translates() || empty {
 		return nil
 	}
 	fields := h.in.Fields
@@ -83,7 +84,7 @@ func (x *exchange) read(h *half, needs rules.Needs, empty bool) error {
 		b.input.Skipped = "skipped_partial"
 		return nil
 	}
-	format, known := x.p.Codecs.ByContentType(fields.Get("Content-Type"))
+	format, known := x.formatOf(h) // translate.go
 	if x.kind != callNone && x.kind != callConnect {
 		known = false // framed messages; call.go reads those of gRPC
 	}
@@ -91,7 +92,7 @@ func (x *exchange) read(h *half, needs rules.Needs, empty bool) error {
 		b.input.Skipped = "skipped_format"
 		return nil
 	}
-	if framed, ok := format.(stream.Format); ok && b.size != 0 {
+	if framed, ok := format.(stream.Format); ok && b.size != 0 && !x.translates() {
 		if x.sized && h == &x.request {
 			b.input.Skipped = "skipped_format"
 			return nil

@@ -92,7 +92,11 @@ func (b *body) observed(fields func(name string) string) (received, sent Payload
 	switch {
 	case b.whole && b.original != nil && b.isEdited:
 		before, _ := b.coding.Decode(b.raw, encoding.Limits{Size: b.x.route.Limits().Body})
-		return payloadOf(before, max, format), payloadOf(b.plain, max, format)
+		written := format
+		if b.written != nil {
+			written = b.written
+		}
+		return payloadOf(before, max, format), payloadOf(b.plain, max, written)
 	case b.whole && b.original != nil:
 		return payloadOf(b.plain, max, format), Payload{}
 	case b.whole && b.isEdited:

@@ -78,7 +78,7 @@ func (x *netLane) saysLength(size int64) bool {
 
 // touchesResponse reports whether the route could edit the response's body.
 func (x *exchange) touchesResponse() bool {
-	return x.route != nil && x.route.Response().Needs().Edits
+	return x.route != nil && (x.route.Response().Needs().Edits || x.translates())
 }
 
 // headPatience is how long a head waits for the first bytes of its body, so

@@ -14,7 +14,7 @@ func (r *rejection) Error() string { return r.Step + ": rejected" }
 
 // transformRequest runs the request's steps over its head and its one message.
 func (x *exchange) transformRequest() error {
-	if x.route == nil || x.route.Request() == nil {
+	if x.route == nil || x.route.Request() == nil && !x.translates() {
 		return nil
 	}
 	if x.websocket {
@@ -31,7 +31,7 @@ func (x *exchange) transformResponse() error {
 	if x.opensWebSocket() {
 		return x.stepUpgrade(x.route.Response())
 	}
-	if x.route.Response() == nil {
+	if x.route.Response() == nil && !x.translates() {
 		return nil
 	}
 	return x.transform(x.route.Response(), &x.response, &x.record.Response, x.response.in)
@@ -57,12 +57,20 @@ func (x *exchange) transform(steps *rules.Steps, h *half, seen *Half, response *
 	if out.Reject != nil {
 		return &rejection{out.Reject}
 	}
+	h.out = out.Head
+	value := h.body.input.Value
 	if out.Edited {
-		if err := h.body.edit(out.Messages[0]); err != nil {
+		value = out.Messages[0]
+	}
+	switch done, err := x.translate(h, seen, value); {
+	case err != nil:
+		return err
+	case done:
+	case out.Edited:
+		if err := h.body.edit(value); err != nil {
 			return x.encodeFailed(halfName(response), err)
 		}
 	}
-	h.out = out.Head
 	if h.body.isEdited {
 		h.out = withoutDigests(h.out)
 	}

@@ -118,6 +118,7 @@ func (c *compiler) compile() {
 	r.match = compileMatch(t.match.V)
 	r.request = c.steps(t.request.V, requestSees())
 	r.response = c.steps(t.response.V, responseSees())
+	r.format, r.upstreamFormat = t.format.V, t.upstream.V.format.V
 	if b := t.upstream.V.breaker; b.At != nil {
 		r.breaker = c.breaker(b.V)
 	}

@@ -17,11 +17,22 @@ type (
 	size   = document.Value[codec.Bytes]
 )
 
+// Format is the name of a payload format, as a codec has it.
+type Format string
+
+// The formats that a rule file can name: of bodies, and those of them that can
+// be turned into each other.
+var (
+	spokenFormats = []Format{"json", "xml", "csv", "tsv", "form", "yaml", "msgpack", "ndjson"}
+	bodyFormats   = append(spokenFormats[:len(spokenFormats):len(spokenFormats)], "sse", "text", "binary")
+)
+
 // fileText is a rule file as it is written.
 type fileText struct {
 	route    text
 	mode     document.Value[mode]
 	match    document.Value[matchText]
+	format   document.Value[Format]
 	request  document.Value[[]document.Value[stepText]]
 	response document.Value[[]document.Value[stepText]]
 	upstream document.Value[upstreamText]
@@ -62,6 +73,7 @@ type answerText struct {
 }
 
 type upstreamText struct {
+	format  document.Value[Format]
 	breaker document.Value[breakerText]
 }
 
@@ -93,7 +105,8 @@ func fileType() document.Type[fileText] {
 		document.LaterKey[f]("authorize", "What the caller may do."),
 		document.LaterKey[f]("rate_limit", "How often the route may be used."),
 		document.LaterKey[f]("lookup", "Questions asked before jq runs."),
-		document.LaterKey[f]("format", "The payload's format where the content type is wrong or missing."),
+		document.Key("format", document.Enum(bodyFormats...), func(t *f) *document.Value[Format] { return &t.format },
+			"The payload's format where the content type is wrong or missing."),
 		document.Key("request", steps, func(t *f) *document.Value[[]document.Value[stepText]] { return &t.request },
 			"Steps over the request, in order."),
 		document.Key("upstream", document.Object(upstreamTable()), func(t *f) *document.Value[upstreamText] { return &t.upstream },
@@ -170,7 +183,8 @@ func rejectTable() document.Table[answerText] {
 func upstreamTable() document.Table[upstreamText] {
 	type u = upstreamText
 	return document.Table[u]{
-		document.LaterKey[u]("format", "What the service speaks, if it is not what the caller speaks."),
+		document.Key("format", document.Enum(spokenFormats...), func(t *u) *document.Value[Format] { return &t.format },
+			"What the service speaks, if it is not what the caller speaks."),
 		document.LaterKey[u]("request", "The request to make of a call in another format."),
 		document.LaterKey[u]("to", "Where to call; the original destination if absent."),
 		document.LaterKey[u]("timeout", "How long to wait."),

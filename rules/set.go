@@ -58,15 +58,16 @@ type Limits struct {
 
 // Route is one compiled rule file. It is immutable.
 type Route struct {
-	name     string
-	off      bool // checked only: mode is off
-	match    conditions
-	request  *Steps
-	response *Steps
-	breaker  *Breaker
-	onError  OnError
-	limits   Limits
-	position Position
+	name                   string
+	off                    bool // checked only: mode is off
+	match                  conditions
+	request                *Steps
+	response               *Steps
+	breaker                *Breaker
+	format, upstreamFormat Format
+	onError                OnError
+	limits                 Limits
+	position               Position
 }
 
 // Name is the route's label in tap, logs and metrics.
@@ -83,6 +84,13 @@ func (r *Route) Response() *Steps { return r.response }
 
 // Breaker returns the upstream's breaker, nil if the route has none.
 func (r *Route) Breaker() *Breaker { return r.breaker }
+
+// Format is the format of bodies whatever their content type says, "" if that is
+// right.
+func (r *Route) Format() Format { return r.format }
+
+// UpstreamFormat is what the service speaks, "" if it is what the caller speaks.
+func (r *Route) UpstreamFormat() Format { return r.upstreamFormat }
 
 // OnError says what happens when a step fails or a body is over a limit.
 func (r *Route) OnError() OnError { return r.onError }
