@@ -31,9 +31,12 @@ type decoder struct {
 const leastSlots = 8
 
 func newDecoder(size, depth int) *decoder {
-	slots, copies := 1<<18+3*size, 64<<10+4*size
+	slots, copies := slotsFor(size), 64<<10+4*size
 	return &decoder{maxDepth: min(depth, maxDepth), slots: slots, maxSlots: slots, copies: copies, maxCopies: copies}
 }
+
+// slotsFor is how many members a message of size bytes may have.
+func slotsFor(size int) int { return 1<<18 + 3*size }
 
 // copying accounts for n bytes before they are copied.
 func (d *decoder) copying(n int) error {

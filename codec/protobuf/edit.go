@@ -65,7 +65,7 @@ func (e *editor) fields(m *message, body []byte, before, after map[string]any, d
 	if err != nil {
 		return nil, err
 	}
-	p := plan{editor: e, message: m, body: body, depth: depth}
+	p := draft{editor: e, message: m, body: body, depth: depth}
 	for _, f := range m.fields {
 		b, was := before[f.name]
 		v, is := after[f.name]
@@ -149,8 +149,8 @@ func (m *message) oneCase(before, after map[string]any) (map[string]any, error) 
 	return after, nil
 }
 
-// plan collects what to write instead of which records of a message.
-type plan struct {
+// draft collects what to write instead of which records of a message.
+type draft struct {
 	*editor
 	message *message
 	body    []byte
@@ -170,7 +170,7 @@ type record struct {
 	start, value, end int
 }
 
-func (p *plan) scan() {
+func (p *draft) scan() {
 	if p.scanned {
 		return
 	}
@@ -191,7 +191,7 @@ func (p *plan) scan() {
 
 // live returns the records of f that count: of a oneof those after the last of
 // another case.
-func (p *plan) live(f *field) []int {
+func (p *draft) live(f *field) []int {
 	p.scan()
 	places := p.places[f]
 	if f.oneof < 0 {
@@ -211,7 +211,7 @@ func (p *plan) live(f *field) []int {
 
 // drop leaves out all records of f and, as they would count again, those of the
 // other cases of its oneof that it hid.
-func (p *plan) drop(f *field) {
+func (p *draft) drop(f *field) {
 	p.edits++
 	hidden := []*field{f}
 	if f.oneof >= 0 {
@@ -229,7 +229,7 @@ func (p *plan) drop(f *field) {
 
 // put writes b in the place of the last record of f, or of the first if f is a
 // list, and leaves the others out.
-func (p *plan) put(f *field, b []byte) {
+func (p *draft) put(f *field, b []byte) {
 	p.edits++
 	p.scan()
 	places := p.places[f]
@@ -246,7 +246,7 @@ func (p *plan) put(f *field, b []byte) {
 	}
 }
 
-func (p *plan) write() []byte {
+func (p *draft) write() []byte {
 	if len(p.instead) == 0 && len(p.tail) == 0 {
 		return p.body
 	}
@@ -262,7 +262,7 @@ func (p *plan) write() []byte {
 }
 
 // field brings f from before to after, which is not null unless f can be.
-func (p *plan) field(f *field, before, after codec.Value) error {
+func (p *draft) field(f *field, before, after codec.Value) error {
 	switch {
 	case f.key != nil:
 		return p.mapEntries(f, before.(map[string]any), after)
@@ -296,7 +296,7 @@ func allZero(b []byte) bool {
 	return true
 }
 
-func (p *plan) sub(f *field, before, after codec.Value) error {
+func (p *draft) sub(f *field, before, after codec.Value) error {
 	var body []byte
 	if !isAbsent(before) {
 		for _, i := range p.live(f) {
@@ -329,7 +329,7 @@ func (f *field) wrap(body []byte) []byte {
 	return protowire.AppendBytes(b, body)
 }
 
-func (p *plan) list(f *field, before []any, after codec.Value) error {
+func (p *draft) list(f *field, before []any, after codec.Value) error {
 	elements, ok := after.([]any)
 	if !ok {
 		return inexpressible(withArticle(value.TypeName(after)) + " in a repeated field")
@@ -366,7 +366,7 @@ func (p *plan) list(f *field, before []any, after codec.Value) error {
 	return nil
 }
 
-func (p *plan) messages(f *field, before, after []any) error {
+func (p *draft) messages(f *field, before, after []any) error {
 	p.scan()
 	places := p.places[f]
 	pairs := p.pairer.Pair(before, after)
@@ -396,7 +396,7 @@ func (p *plan) messages(f *field, before, after []any) error {
 
 // element returns the record of v, which pairs with element j of before if j is
 // not negative.
-func (p *plan) element(f *field, places []int, j int, before []any, v codec.Value) (b []byte, changed bool, err error) {
+func (p *draft) element(f *field, places []int, j int, before []any, v codec.Value) (b []byte, changed bool, err error) {
 	if v == nil && !f.null {
 		return nil, false, inexpressible("null in a repeated field")
 	}

@@ -13,7 +13,7 @@ import (
 
 // mapEntries brings the map f from before to after. Entries pair by key, new
 // ones follow the last.
-func (p *plan) mapEntries(f *field, before map[string]any, after codec.Value) error {
+func (p *draft) mapEntries(f *field, before map[string]any, after codec.Value) error {
 	entries, ok := after.(map[string]any)
 	if !ok {
 		return inexpressible(withArticle(value.TypeName(after)) + " in a map")
@@ -68,7 +68,7 @@ func (p *plan) mapEntries(f *field, before map[string]any, after codec.Value) er
 
 // entry returns the record at place with v in place of before, nil if they are
 // equal.
-func (p *plan) entry(f *field, place int, before, v codec.Value) ([]byte, error) {
+func (p *draft) entry(f *field, place int, before, v codec.Value) ([]byte, error) {
 	body, _ := protowire.ConsumeBytes(p.body[p.records[place].value:])
 	var element []byte
 	if f.val.message == nil {
@@ -105,7 +105,7 @@ func (p *plan) entry(f *field, place int, before, v codec.Value) ([]byte, error)
 	return f.wrap(append(kept, element...)), nil
 }
 
-func (p *plan) newEntries(f *field, before, after map[string]any) ([]byte, error) {
+func (p *draft) newEntries(f *field, before, after map[string]any) ([]byte, error) {
 	var out []byte
 	for _, key := range value.NewKeys(before, after) {
 		v := after[key]

@@ -79,7 +79,10 @@ type field struct {
 	null     bool // null is one of its values
 	slot     int  // among the lists, or among the subs
 	oneof    int  // -1: none
-	zero     any  // what it reads as when it is absent and has no presence
+	// Of the fields of a message with one number here, beyond none, a message
+	// mostly has one: of a oneof, of the parts of a message.
+	once int
+	zero any // what it reads as when it is absent and has no presence
 
 	enum     *enum
 	message  *message
@@ -143,8 +146,23 @@ func (s *schema) build(d protoreflect.MessageDescriptor) *message {
 	for _, x := range s.extensions[d.FullName()] {
 		s.add(m, x)
 	}
+	m.number()
 	slices.SortFunc(m.fields, func(a, b *field) int { return int(a.number - b.number) })
 	return m
+}
+
+// number sets what each field has as once.
+func (m *message) number() {
+	next := len(m.oneofs)
+	for _, f := range m.fields {
+		switch {
+		case f.oneof >= 0:
+			f.once = f.oneof
+		case f.message != nil && !f.list:
+			f.once = next
+			next++
+		}
+	}
 }
 
 func (s *schema) add(m *message, d protoreflect.FieldDescriptor) {
@@ -189,6 +207,7 @@ func (s *schema) field(d protoreflect.FieldDescriptor) *field {
 		hidden:   d.IsExtension() && d.IsList(),
 		required: d.Cardinality() == protoreflect.Required,
 		oneof:    -1,
+		once:     none,
 	}
 	if f.kind == protoreflect.StringKind {
 		f.utf8 = enforcesUTF8(d)

@@ -1,0 +1,201 @@
+package protobuf
+
+import (
+	"bytes"
+	"math"
+
+	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/codec/plan"
+)
+
+// Runner runs plans on encoded messages without making values of them. It keeps
+// its buffers from run to run. The zero value is ready; a Runner is for one
+// goroutine at a time.
+type Runner struct {
+	bound  *bound
+	cached map[binding]*bound
+	plan   *plan.Plan
+	text   []byte
+	vars   []codec.Value
+	depth  int // as a decoder has it
+	slots  int
+
+	nodes   []spot
+	vals    []val // that nodes were set to
+	by      val   // the operand of the statement that runs
+	scratch []byte
+	gather  []byte // the elements of one list
+	cuts    []cut
+	tails   []tail
+	tail    int // where those of the message that is written begin
+
+	outcome Outcome // Changed as long as nothing else is known
+	stop    int
+	ran     uint64
+	most    int // bytes that may be made
+
+	out   []byte
+	pos   int // in text, of what is still to be copied
+	edits int
+}
+
+// binding is what a plan was bound for.
+type binding struct {
+	plan    *plan.Plan
+	message *message
+}
+
+// Outcome is how a run ended.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Unsure    Outcome = iota // the plan cannot tell: Decode, run the program itself, and Encode
+	Unchanged                // the message stays as it is
+	Changed                  // Data is the new message
+	Nothing                  // a Select did not hold: there is no message
+	Stopped                  // a Stop held
+)
+
+// Result is what a run came to.
+type Result struct {
+	Outcome Outcome
+	Data    []byte // Unchanged: what was given; Changed: dst with the new message behind it
+	Ran     uint64 // a bit for the Step of each Note that was met
+	Stop    int    // Stopped: the Step
+}
+
+// What a run may come to. Beyond it the program itself runs, which counts its
+// steps and what it makes.
+const (
+	maxNodes = 1 << 14 // places of one message that are looked at
+	maxMade  = 8 << 20 // bytes of a new message, and of all that is made on the way; more if a message may have more
+	maxKept  = 1 << 16 // bytes of a buffer that waits for the next run
+	maxBound = 64      // plans that a Runner remembers
+
+	none      = -1
+	everyKind = plan.Every
+)
+
+// Run runs p on a message of the type of c, which is as strictly checked as by
+// its Decode, and has its errors. vars stand by their numbers in p. What it does
+// not call [Unsure] is what Decode, p's program and Encode make of data, byte
+// for byte. Of a codec of another package it is always unsure. The result may
+// share memory with dst or data, with nothing else.
+func (r *Runner) Run(c codec.Codec, p *plan.Plan, data []byte, vars []codec.Value, limits codec.Limits, dst []byte) (Result, error) {
+	if p.Result != nil { // it is no message, or one built anew
+		return Result{}, nil
+	}
+	defer r.rest()
+	if err := r.read(c, p, data, vars, limits); err != nil || r.outcome == Unsure {
+		return Result{}, err
+	}
+	r.run(p.Body, 0)
+	if r.outcome == Changed {
+		r.splice(dst)
+		if r.outcome == Changed && bytes.Equal(r.out[len(dst):], data) {
+			r.outcome = Unchanged
+		}
+	}
+	if r.outcome == Unsure {
+		return Result{}, nil
+	}
+	result := Result{Outcome: r.outcome, Ran: r.ran, Stop: r.stop}
+	switch r.outcome {
+	case Changed:
+		result.Data = r.out
+	case Unchanged:
+		result.Data = data
+	}
+	return result, nil
+}
+
+// Eval works out the Result of p, whose Body only selects and stops. The
+// outcome is Changed if there is a value.
+func (r *Runner) Eval(c codec.Codec, p *plan.Plan, data []byte, vars []codec.Value, limits codec.Limits) (codec.Value, Outcome, error) {
+	defer r.rest()
+	if err := r.read(c, p, data, vars, limits); err != nil || r.outcome == Unsure {
+		return nil, Unsure, err
+	}
+	r.run(p.Body, 0)
+	if r.outcome != Changed {
+		return nil, r.outcome, nil
+	}
+	v := r.valueOf(r.eval(p.Result, 0))
+	return v, r.outcome, nil
+}
+
+// rest lets go of what the run was about.
+func (r *Runner) rest() {
+	r.plan, r.bound, r.text, r.vars, r.out, r.by = nil, nil, nil, nil, nil, val{}
+	clear(r.vals)
+	if cap(r.nodes) > maxKept/64 {
+		r.nodes, r.vals, r.cuts, r.tails = nil, nil, nil, nil
+	}
+	if cap(r.scratch) > maxKept {
+		r.scratch = nil
+	}
+}
+
+// read finds the places of p in data. Its error is that of Decode.
+func (r *Runner) read(c codec.Codec, p *plan.Plan, data []byte, vars []codec.Value, limits codec.Limits) error {
+	r.outcome = Unsure
+	of, ok := c.(messageCodec)
+	if !ok {
+		return nil
+	}
+	if r.bound = r.bind(p, of.message); r.bound.refused {
+		return nil
+	}
+	limits = limits.WithDefaults()
+	r.plan, r.text, r.vars = p, data, vars
+	r.nodes, r.vals, r.scratch = r.nodes[:0], r.vals[:0], r.scratch[:0]
+	r.cuts, r.tails = r.cuts[:0], r.tails[:0]
+	r.stop, r.ran, r.most = 0, 0, max(maxMade, int(min(limits.Size, math.MaxInt32)))
+	if int64(len(data)) <= min(int64(limits.Size), math.MaxInt32) {
+		r.outcome, r.depth, r.slots = Changed, min(limits.Depth, maxDepth), slotsFor(len(data))
+		r.nodes = append(r.nodes, spot{parent: none, there: true, bodyEnd: int32(len(data))})
+		at := int32(none)
+		if r.bound.places[0].message != nil {
+			at = 0
+		}
+		if r.skim(of.message, 0, len(data), 0, at) {
+			return nil
+		}
+	}
+	sure := r.outcome != Unsure // about what the message is, though it may be refused
+	r.outcome = Unsure
+	if !sure {
+		return nil
+	}
+	return of.check(data, limits)
+}
+
+// check is the error of Decode.
+func (c messageCodec) check(data []byte, limits codec.Limits) error {
+	_, _, err := c.Decode(data, limits)
+	return err
+}
+
+func (r *Runner) bind(p *plan.Plan, m *message) *bound {
+	key := binding{p, m}
+	b, ok := r.cached[key]
+	if !ok {
+		if len(r.cached) >= maxBound || r.cached == nil {
+			r.cached = make(map[binding]*bound)
+		}
+		b = bind(p, m)
+		r.cached[key] = b
+	}
+	return b
+}
+
+// doubt ends the run: the plan cannot tell.
+func (r *Runner) doubt() { r.outcome = Unsure }
+
+// measure doubts if too much has been made.
+func (r *Runner) measure(made []byte) {
+	if len(made) > r.most {
+		r.doubt()
+	}
+}
