@@ -24,7 +24,10 @@ func (c messageCodec) Decode(data []byte, limits codec.Limits) (codec.Value, cod
 	if err := checkSize(data, limits); err != nil {
 		return nil, nil, err
 	}
-	d := newDecoder(len(data), limits.Depth)
+	d := decoders.Get().(*decoder)
+	defer d.rest()
+	d.start(len(data), limits.Depth)
+	d.data = data
 	v, err := d.message(c.message, data, 0, 0)
 	if err != nil {
 		return nil, nil, err

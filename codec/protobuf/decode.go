@@ -2,6 +2,7 @@ package protobuf
 
 import (
 	"strconv"
+	"sync"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -25,14 +26,50 @@ type decoder struct {
 	// Messages in parts and those within an Any are copied, at each level that
 	// they are nested in: copies is how many bytes may still be.
 	copies, maxCopies int
+
+	// What is read, and the same as one string, made when the first is asked for:
+	// strings are parts of it. Offsets count from base.
+	data []byte
+	text string
+	base int
+
+	// Stacks of what messages need while they are read.
+	lists [][]any
+	subs  []sub
+	cases []*field
 }
 
 // leastSlots is what the smallest object takes.
 const leastSlots = 8
 
 func newDecoder(size, depth int) *decoder {
-	slots, copies := slotsFor(size), 64<<10+4*size
-	return &decoder{maxDepth: min(depth, maxDepth), slots: slots, maxSlots: slots, copies: copies, maxCopies: copies}
+	d := new(decoder)
+	d.start(size, depth)
+	return d
+}
+
+func (d *decoder) start(size, depth int) {
+	d.maxDepth, d.slots, d.copies = min(depth, maxDepth), slotsFor(size), 64<<10+4*size
+	d.maxSlots, d.maxCopies = d.slots, d.copies
+}
+
+// decoders waits for messages; only their stacks matter.
+var decoders = sync.Pool{New: func() any { return new(decoder) }}
+
+// rest lets go of the message and waits for the next, unless it was a large one.
+func (d *decoder) rest() {
+	d.data, d.text, d.base = nil, "", 0
+	if cap(d.lists)+cap(d.subs)+cap(d.cases) < 1<<10 {
+		empty(&d.lists)
+		empty(&d.subs)
+		empty(&d.cases)
+		decoders.Put(d)
+	}
+}
+
+func empty[T any](stack *[]T) {
+	clear((*stack)[:cap(*stack)])
+	*stack = (*stack)[:0]
 }
 
 // slotsFor is how many members a message of size bytes may have.
@@ -46,8 +83,49 @@ func (d *decoder) copying(n int) error {
 	return nil
 }
 
+// take returns n zeros from the top of a stack, which leave gives back.
+func take[T any](stack *[]T, n int) []T {
+	at := len(*stack)
+	if at+n > cap(*stack) { // what was taken before stays with those who have it
+		*stack, at = make([]T, 0, max(16, 2*n, 2*cap(*stack))), 0
+	}
+	*stack = (*stack)[:at+n]
+	taken := (*stack)[at : at+n : at+n]
+	clear(taken)
+	return taken
+}
+
+func leave[T any](stack *[]T, n int) { *stack = (*stack)[:max(0, len(*stack)-n)] }
+
+// string returns s, which is at offset.
+func (d *decoder) string(s []byte, offset int) string {
+	if len(s) == 0 || d == nil || d.data == nil {
+		return string(s)
+	}
+	if d.text == "" {
+		d.text = string(d.data)
+	}
+	at := offset - d.base
+	return d.text[at : at+len(s)]
+}
+
+// copied reads a message whose bytes stand nowhere, and are said to be at
+// offset.
+func (d *decoder) copied(m *message, b []byte, offset, depth int) (codec.Value, error) {
+	data, text, base := d.data, d.text, d.base
+	d.data, d.text, d.base = b, "", offset
+	v, err := d.message(m, b, offset, depth)
+	d.data, d.text, d.base = data, text, base
+	return v, err
+}
+
 // message reads the message whose fields are b, which begins at offset.
 func (d *decoder) message(m *message, b []byte, offset, depth int) (codec.Value, error) {
+	if m.special != nil && m.special.fromWire != nil && depth < d.maxDepth {
+		if v, ok := m.special.fromWire(d, m, b); ok {
+			return v, nil
+		}
+	}
 	fields, err := d.fields(m, b, offset, depth)
 	if err != nil || m.special == nil {
 		return fields, err
@@ -61,6 +139,7 @@ type open struct {
 	lists  [][]any
 	subs   []sub    // the singular messages, to be read when all parts are there
 	cases  []*field // the case set last of each oneof
+	seen   uint64   // a bit for each of the first fields without presence that is in fields
 }
 
 type sub struct {
@@ -79,17 +158,22 @@ func (d *decoder) fields(m *message, b []byte, offset, depth int) (map[string]an
 	}
 	o := open{
 		fields: make(map[string]any, len(m.implicit)+4),
-		lists:  make([][]any, m.lists),
-		subs:   make([]sub, m.subs),
-		cases:  make([]*field, len(m.oneofs)),
+		lists:  take(&d.lists, m.lists),
+		subs:   take(&d.subs, m.subs),
+		cases:  take(&d.cases, len(m.oneofs)),
 	}
+	defer func() {
+		leave(&d.lists, m.lists)
+		leave(&d.subs, m.subs)
+		leave(&d.cases, len(m.oneofs))
+	}()
 	for pos := 0; pos < len(b); {
 		number, typ, n := consumeTag(b[pos:])
 		if n < 0 {
 			return nil, malformed(offset+pos, n)
 		}
+		f, start := m.field(number), pos
 		pos += n
-		f := m.field(number)
 		if f == nil || !f.accepts(typ) {
 			n := protowire.ConsumeFieldValue(number, typ, b[pos:])
 			if n < 0 {
@@ -98,30 +182,71 @@ func (d *decoder) fields(m *message, b []byte, offset, depth int) (map[string]an
 			pos += n
 			continue
 		}
+		if f.list && typ == protowire.BytesType && typ == f.wire && o.lists[f.slot] == nil {
+			o.lists[f.slot] = make([]any, 0, inRow(b[start:], n))
+		}
 		n, err := d.field(&o, f, typ, b[pos:], offset+pos, depth)
 		if err != nil {
 			return nil, err
 		}
 		pos += n
 	}
-	for _, s := range o.subs {
+	for i := range o.subs {
+		s := &o.subs[i]
 		if s.field == nil {
 			continue
 		}
-		v, err := d.message(s.field.message, s.bytes, s.offset, depth+1)
+		v, err := d.sub(s, depth+1)
 		if err != nil {
 			return nil, err
 		}
 		o.fields[s.field.name] = v
 	}
-	for _, f := range m.implicit {
-		if f.list && len(o.lists[f.slot]) > 0 {
+	for i, f := range m.implicit {
+		switch {
+		case f.list && len(o.lists[f.slot]) > 0:
 			o.fields[f.name] = o.lists[f.slot][:len(o.lists[f.slot]):len(o.lists[f.slot])]
-		} else if _, ok := o.fields[f.name]; !ok && !f.hidden {
+		case f.hidden || i < 64 && o.seen>>i&1 != 0:
+		case i >= 64 && o.has(f.name):
+		default:
 			o.fields[f.name] = f.zero
 		}
 	}
 	return o.fields, nil
+}
+
+func (o *open) has(name string) bool {
+	_, ok := o.fields[name]
+	return ok
+}
+
+// put sets f to v.
+func (o *open) put(f *field, v codec.Value) {
+	o.fields[f.name] = v
+	if !f.presence {
+		o.seen |= 1 << f.index // nothing if there are too many
+	}
+}
+
+// inRow counts the fields of bytes at the start of b that have the tag of the
+// first, which is of n bytes.
+func inRow(b []byte, n int) int {
+	count := 0
+	for rest := b; len(rest) >= n && string(rest[:n]) == string(b[:n]); count++ {
+		size := protowire.ConsumeFieldValue(1, protowire.BytesType, rest[n:])
+		if size < 0 {
+			break
+		}
+		rest = rest[n+size:]
+	}
+	return count
+}
+
+func (d *decoder) sub(s *sub, depth int) (codec.Value, error) {
+	if s.merged {
+		return d.copied(s.field.message, s.bytes, s.offset, depth)
+	}
+	return d.message(s.field.message, s.bytes, s.offset, depth)
 }
 
 // accepts reports whether a field on the wire is f: with another wire type it
@@ -157,7 +282,7 @@ func (d *decoder) field(o *open, f *field, typ protowire.Type, b []byte, offset,
 		o.lists[f.slot] = append(o.lists[f.slot], v)
 		return n, err
 	}
-	v, n, err := f.scalar(b, offset)
+	v, n, err := f.scalar(d, b, offset)
 	if err != nil {
 		return 0, err
 	}
@@ -168,7 +293,7 @@ func (d *decoder) field(o *open, f *field, typ protowire.Type, b []byte, offset,
 	if err := d.choose(o, f, depth); err != nil {
 		return 0, err
 	}
-	o.fields[f.name] = v
+	o.put(f, v)
 	return n, nil
 }
 
@@ -232,7 +357,7 @@ func (d *decoder) choose(o *open, f *field, depth int) error {
 	}
 	s := o.subs[was.slot]
 	o.subs[was.slot] = sub{}
-	_, err := d.message(was.message, s.bytes, s.offset, depth+1)
+	_, err := d.sub(&s, depth+1)
 	return err
 }
 
@@ -250,10 +375,10 @@ func (f *field) body(b []byte) (body []byte, start, n int) {
 func (d *decoder) packed(o *open, f *field, b []byte, offset int) error {
 	list := o.lists[f.slot]
 	if list == nil {
-		list = []any{}
+		list = make([]any, 0, f.elements(b))
 	}
 	for len(b) > 0 {
-		v, n, err := f.scalar(b, offset)
+		v, n, err := f.scalar(d, b, offset)
 		if err != nil {
 			return err
 		}
@@ -264,8 +389,25 @@ func (d *decoder) packed(o *open, f *field, b []byte, offset int) error {
 	return nil
 }
 
-// scalar reads one element of f that is no message.
-func (f *field) scalar(b []byte, offset int) (codec.Value, int, error) {
+// elements is how many are packed in b, if it is not malformed.
+func (f *field) elements(b []byte) int {
+	switch f.wire {
+	case protowire.Fixed32Type:
+		return len(b) / 4
+	case protowire.Fixed64Type:
+		return len(b) / 8
+	}
+	count := 0
+	for _, c := range b {
+		if c < 0x80 {
+			count++
+		}
+	}
+	return count
+}
+
+// scalar reads one element of f that is no message, for d if that is not nil.
+func (f *field) scalar(d *decoder, b []byte, offset int) (codec.Value, int, error) {
 	switch f.wire {
 	case protowire.VarintType:
 		bits, n := protowire.ConsumeVarint(b)
@@ -299,7 +441,7 @@ func (f *field) scalar(b []byte, offset int) (codec.Value, int, error) {
 	if f.utf8 && !utf8.Valid(s) {
 		return nil, 0, &codec.SyntaxError{Format: name, Offset: offset + n - len(s), Msg: "a string that is not UTF-8"}
 	}
-	return string(s), n, nil
+	return d.string(s, offset+n-len(s)), n, nil
 }
 
 // entry reads one entry of the map f.
@@ -311,7 +453,7 @@ func (d *decoder) entry(o *open, f *field, b []byte, offset, depth int) (int, er
 	if d.slots--; d.slots < 0 {
 		return 0, d.tooMany()
 	}
-	e, err := f.readEntry(body, offset+n-len(body))
+	e, err := f.readEntry(d, body, offset+n-len(body))
 	if err != nil {
 		return 0, err
 	}
@@ -320,8 +462,10 @@ func (d *decoder) entry(o *open, f *field, b []byte, offset, depth int) (int, er
 			if err := d.copying(len(e.body)); err != nil {
 				return 0, err
 			}
+			e.value, err = d.copied(f.val.message, e.body, e.offset, depth+1)
+		} else {
+			e.value, err = d.message(f.val.message, e.body, e.offset, depth+1)
 		}
-		e.value, err = d.message(f.val.message, e.body, offset+n-len(body), depth+1)
 		if err != nil {
 			return 0, err
 		}
@@ -329,7 +473,7 @@ func (d *decoder) entry(o *open, f *field, b []byte, offset, depth int) (int, er
 	entries, ok := o.fields[f.name].(map[string]any)
 	if !ok {
 		entries = make(map[string]any)
-		o.fields[f.name] = entries
+		o.put(f, entries)
 	}
 	entries[e.key] = e.value
 	return n, nil
@@ -341,11 +485,12 @@ type entry struct {
 	key    string
 	value  codec.Value
 	body   []byte
+	offset int // of body
 	copied bool
 }
 
-func (f *field) readEntry(b []byte, offset int) (entry, error) {
-	e := entry{key: keyName(f.key.zeroElement()), value: nil}
+func (f *field) readEntry(d *decoder, b []byte, offset int) (entry, error) {
+	e := entry{key: keyName(f.key.zeroElement()), value: nil, offset: offset}
 	if f.val.message == nil {
 		e.value = f.val.zeroElement()
 	}
@@ -359,23 +504,24 @@ func (f *field) readEntry(b []byte, offset int) (entry, error) {
 		switch {
 		case number == 1 && typ == f.key.wire:
 			var key codec.Value
-			key, n, err = f.key.scalar(b[pos:], offset+pos)
+			key, n, err = f.key.scalar(d, b[pos:], offset+pos)
 			if err == nil {
 				e.key = keyName(key)
 			}
 		case number == 2 && typ == f.val.wire && f.val.message != nil:
 			var body []byte
-			body, _, n = f.val.body(b[pos:])
+			var start int
+			body, start, n = f.val.body(b[pos:])
 			if n >= 0 {
 				err = whole(body, offset+pos) // several merge, as in part
 			}
 			if e.body == nil {
-				e.body = body[:len(body):len(body)]
+				e.body, e.offset = body[:len(body):len(body)], offset+pos+start
 			} else {
 				e.body, e.copied = append(e.body, body...), true
 			}
 		case number == 2 && typ == f.val.wire:
-			e.value, n, err = f.val.scalar(b[pos:], offset+pos)
+			e.value, n, err = f.val.scalar(d, b[pos:], offset+pos)
 		default:
 			n = protowire.ConsumeFieldValue(number, typ, b[pos:])
 		}

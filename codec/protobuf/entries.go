@@ -24,7 +24,7 @@ func (p *draft) mapEntries(f *field, before map[string]any, after codec.Value) e
 	keys := make([]string, len(places))
 	for i, place := range places {
 		body, _ := protowire.ConsumeBytes(p.body[p.records[place].value:])
-		e, _ := f.readEntry(body, 0) // Decode read it
+		e, _ := f.readEntry(nil, body, 0) // Decode read it
 		keys[i], last[e.key] = e.key, place
 	}
 	changed := make(map[string]bool)
@@ -81,7 +81,7 @@ func (p *draft) entry(f *field, place int, before, v codec.Value) ([]byte, error
 		}
 		element = append(protowire.AppendTag(nil, f.val.number, f.val.wire), b...)
 	} else {
-		e, _ := f.readEntry(body, 0)
+		e, _ := f.readEntry(nil, body, 0)
 		edits := p.edits
 		b, err := p.editor.message(f.val.message, e.body, before, v, p.depth+1)
 		if err != nil {

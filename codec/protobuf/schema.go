@@ -78,6 +78,7 @@ type field struct {
 	utf8     bool
 	null     bool // null is one of its values
 	slot     int  // among the lists, or among the subs
+	index    int  // among those without presence
 	oneof    int  // -1: none
 	// Of the fields of a message with one number here, beyond none, a message
 	// mostly has one: of a oneof, of the parts of a message.
@@ -183,6 +184,7 @@ func (s *schema) add(m *message, d protoreflect.FieldDescriptor) {
 		m.subs++
 	}
 	if !f.presence {
+		f.index = len(m.implicit)
 		m.implicit = append(m.implicit, f)
 	}
 	if f.required {

@@ -1,6 +1,7 @@
 package protobuf
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/sluice-proxy/sluice/codec"
@@ -22,6 +24,9 @@ type wellKnown struct {
 	// fromFields returns the form, or the fields as they are where they have
 	// none, such as a Timestamp in the year 10000.
 	fromFields func(d *decoder, m *message, fields map[string]any, depth int) (codec.Value, error)
+	// fromWire, if set, returns the form of a message that is as everyone writes
+	// it; of any other it returns false.
+	fromWire func(d *decoder, m *message, b []byte) (codec.Value, bool)
 	// toFields is its inverse. It also takes what fromFields left as it was.
 	toFields func(v codec.Value) (map[string]any, error)
 	// edit, if set, stands in for toFields and the edit of the fields.
@@ -39,9 +44,9 @@ func wellKnownOf(d protoreflect.MessageDescriptor) *wellKnown {
 	case short == "Any" && has(d, "type_url string", "value bytes"):
 		return &wellKnown{fromFields: anyFromFields, edit: editAny}
 	case short == "Timestamp" && has(d, "seconds int64", "nanos int32"):
-		return &wellKnown{fromFields: plain(timestampFromFields), toFields: timestampToFields}
+		return &wellKnown{fromFields: plain(timestampFromFields), fromWire: timeFromWire(timestampForm), toFields: timestampToFields}
 	case short == "Duration" && has(d, "seconds int64", "nanos int32"):
-		return &wellKnown{fromFields: plain(durationFromFields), toFields: durationToFields}
+		return &wellKnown{fromFields: plain(durationFromFields), fromWire: timeFromWire(durationForm), toFields: durationToFields}
 	case short == "FieldMask" && has(d, "paths string"):
 		return &wellKnown{fromFields: plain(maskFromFields), toFields: maskToFields}
 	case short == "Struct" && has(d, "fields message"):
@@ -140,12 +145,58 @@ const (
 )
 
 func timestampFromFields(fields map[string]any) codec.Value {
+	return timeFromFields(timestampForm, fields)
+}
+
+// timeFromFields returns the form of a time, or its fields if it has none.
+func timeFromFields(form func(seconds, nanos int) (string, bool), fields map[string]any) codec.Value {
 	seconds, _ := fields["seconds"].(int)
 	nanos, _ := fields["nanos"].(int)
-	if seconds < minTimestamp || seconds > maxTimestamp || nanos < 0 || nanos >= 1e9 {
-		return fields
+	if s, ok := form(seconds, nanos); ok {
+		return s
 	}
-	return time.Unix(int64(seconds), 0).UTC().Format("2006-01-02T15:04:05") + fraction(nanos) + "Z"
+	return fields
+}
+
+// timeFromWire reads seconds and nanos without making an object of them.
+func timeFromWire(form func(seconds, nanos int) (string, bool)) func(*decoder, *message, []byte) (codec.Value, bool) {
+	return func(d *decoder, m *message, b []byte) (codec.Value, bool) {
+		var seconds, nanos uint64
+		for len(b) > 0 {
+			value, n := protowire.ConsumeVarint(b[1:])
+			if n < 0 {
+				return nil, false
+			}
+			switch b[0] {
+			case 1 << 3:
+				seconds = value
+			case 2 << 3:
+				nanos = value
+			default:
+				return nil, false
+			}
+			b = b[1+n:]
+		}
+		if int64(int(seconds)) != int64(seconds) {
+			return nil, false
+		}
+		s, ok := form(int(seconds), int(int32(nanos)))
+		if cost := len(m.implicit) + leastSlots; !ok || d.slots < cost {
+			return nil, false
+		} else {
+			d.slots -= cost
+		}
+		return s, true
+	}
+}
+
+func timestampForm(seconds, nanos int) (string, bool) {
+	if seconds < minTimestamp || seconds > maxTimestamp || nanos < 0 || nanos >= 1e9 {
+		return "", false
+	}
+	var b [32]byte
+	out := time.Unix(int64(seconds), 0).UTC().AppendFormat(b[:0], "2006-01-02T15:04:05")
+	return string(append(appendFraction(out, nanos), 'Z')), true
 }
 
 func timestampToFields(v codec.Value) (map[string]any, error) {
@@ -163,17 +214,21 @@ func timestampToFields(v codec.Value) (map[string]any, error) {
 }
 
 func durationFromFields(fields map[string]any) codec.Value {
-	seconds, _ := fields["seconds"].(int)
-	nanos, _ := fields["nanos"].(int)
+	return timeFromFields(durationForm, fields)
+}
+
+func durationForm(seconds, nanos int) (string, bool) {
 	if seconds < -maxDuration || seconds > maxDuration || nanos <= -1e9 || nanos >= 1e9 ||
 		seconds > 0 && nanos < 0 || seconds < 0 && nanos > 0 {
-		return fields
+		return "", false
 	}
-	sign := ""
+	var b [32]byte
+	out := b[:0]
 	if seconds < 0 || nanos < 0 {
-		sign, seconds, nanos = "-", -seconds, -nanos
+		out, seconds, nanos = append(out, '-'), -seconds, -nanos
 	}
-	return sign + strconv.Itoa(seconds) + fraction(nanos) + "s"
+	out = strconv.AppendInt(out, int64(seconds), 10)
+	return string(append(appendFraction(out, nanos), 's')), true
 }
 
 func durationToFields(v codec.Value) (map[string]any, error) {
@@ -216,14 +271,16 @@ func digits(s string) bool {
 	return s != ""
 }
 
-// fraction writes nanoseconds in 0, 3, 6 or 9 digits.
-func fraction(nanos int) string {
+// appendFraction writes nanoseconds in 0, 3, 6 or 9 digits.
+func appendFraction(dst []byte, nanos int) []byte {
 	if nanos == 0 {
-		return ""
+		return dst
 	}
-	s := "." + strconv.Itoa(nanos + 1e9)[1:]
-	s = strings.TrimSuffix(s, "000")
-	return strings.TrimSuffix(s, "000")
+	at := len(dst)
+	dst = strconv.AppendInt(dst, int64(nanos)+1e9, 10)
+	dst[at] = '.'
+	dst = bytes.TrimSuffix(dst, []byte("000"))
+	return bytes.TrimSuffix(dst, []byte("000"))
 }
 
 func maskFromFields(fields map[string]any) codec.Value {
@@ -304,7 +361,7 @@ func anyFromFields(d *decoder, m *message, fields map[string]any, depth int) (co
 		return nil, err
 	}
 	body, _ := fromBase64(encoded)
-	v, err := d.message(inner, body, 0, depth+1)
+	v, err := d.copied(inner, body, 0, depth+1)
 	switch {
 	case errors.Is(err, codec.ErrTooLarge):
 		return nil, err // others read it: a rule must not take it for opaque
