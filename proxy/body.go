@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/codec/encoding"
+	"github.com/sluice-proxy/sluice/codec/json"
 	"github.com/sluice-proxy/sluice/codec/stream"
 	"github.com/sluice-proxy/sluice/rules"
 )
@@ -24,7 +25,8 @@ type body struct {
 
 	raw    []byte // what was read of the wire
 	whole  bool   // raw is all of it
-	plain  []byte // raw without its content coding
+	plain  []byte // raw without its content coding, or what it became
+	text   []byte // plain as it came, of JSON that was not decoded; nil if it was
 	coding encoding.Stack
 
 	messages *messageBody // of a stream whose messages have steps; takes stream's place
@@ -112,7 +114,16 @@ func (x *exchange) read(h *half, needs rules.Needs, empty bool) error {
 		b.codec = format // null; stays empty if the result is null
 		return nil
 	}
-	b.decode(fields, format, codec.Limits{Size: codec.Bytes(limit)})
+	b.undo(fields, format, codec.Limits{Size: codec.Bytes(limit)})
+	steps := x.route.Request()
+	if h == &x.response {
+		steps = x.route.Response()
+	}
+	if _, ok := format.(json.Codec); ok && b.input.Err == nil && steps.RunsOnText() && !x.translates() {
+		b.text = b.plain // transform decodes it if it has to
+		return nil
+	}
+	b.decode(codec.Limits{Size: codec.Bytes(limit)})
 	return nil
 }
 
@@ -131,7 +142,8 @@ func (b *body) load(limit int64) error {
 	return nil
 }
 
-func (b *body) decode(fields rules.Fields, format codec.Codec, limits codec.Limits) {
+// undo undoes the content coding.
+func (b *body) undo(fields rules.Fields, format codec.Codec, limits codec.Limits) {
 	coding, err := encoding.Parse(fields.Values("Content-Encoding")...)
 	if err != nil {
 		b.fail(rules.ReasonEncoding, err)
@@ -142,13 +154,32 @@ func (b *body) decode(fields rules.Fields, format codec.Codec, limits codec.Limi
 		b.fail(reasonOf(err, rules.ReasonEncoding), err)
 		return
 	}
-	value, original, err := format.Decode(plain, limits)
+	b.plain, b.coding, b.codec = plain, coding, format
+}
+
+// decode makes the steps' input of plain.
+func (b *body) decode(limits codec.Limits) {
+	b.text = nil
+	if b.input.Err != nil {
+		return
+	}
+	value, original, err := b.codec.Decode(b.plain, limits)
 	if err != nil {
+		b.codec = nil
 		b.fail(reasonOf(err, rules.ReasonDecode), err)
 		return
 	}
-	b.plain, b.coding, b.codec, b.original = plain, coding, format, original
-	b.input.Value = value
+	b.input.Value, b.original = value, original
+}
+
+// editText puts text in place of the body.
+func (b *body) editText(text []byte) error {
+	wire, err := b.coding.Encode(text)
+	if err != nil {
+		return err
+	}
+	b.plain, b.edited, b.isEdited = text, wire, true
+	return nil
 }
 
 func (b *body) fail(reason rules.Reason, err error) {

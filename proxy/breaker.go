@@ -181,7 +181,9 @@ func (x *exchange) judgedBody() codec.Value {
 		return nil
 	}
 	whole := body{x: x, raw: p.Bytes}
-	whole.decode(x.response.in.Fields, format, codec.Limits{Size: x.route.Limits().Body})
+	limits := codec.Limits{Size: x.route.Limits().Body}
+	whole.undo(x.response.in.Fields, format, limits)
+	whole.decode(limits)
 	return whole.input.Value
 }
 

@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 
+	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/rules"
 )
 
@@ -41,15 +43,23 @@ func (x *exchange) transform(steps *rules.Steps, h *half, seen *Half, response *
 	if h.body.messages != nil {
 		return x.stepMessages(steps, h, seen, response) // messages.go
 	}
-	out, err := steps.Run(x.ctx, rules.In{
+	in := rules.In{
 		Phase:    rules.Whole,
 		Request:  x.record.Call,
 		Params:   x.params,
 		Response: response,
 		Head:     h.out,
-		Body:     h.body.input,
 		Now:      x.record.Started,
-	})
+	}
+	if h.body.text != nil {
+		limits := codec.Limits{Size: x.route.Limits().Body}
+		if out, left, sure, err := steps.RunText(x.ctx, in, h.body.text, limits); sure {
+			return x.textTransformed(h, seen, response, out, left, err)
+		}
+		h.body.decode(limits)
+	}
+	in.Body = h.body.input
+	out, err := steps.Run(x.ctx, in)
 	seen.Steps = out.Steps
 	if err != nil {
 		return x.stepFailed(err, h.body.input.Err, h.body.reason)
@@ -74,6 +84,27 @@ func (x *exchange) transform(steps *rules.Steps, h *half, seen *Half, response *
 	if h.body.isEdited {
 		h.out = withoutDigests(h.out)
 	}
+	return nil
+}
+
+// textTransformed is the rest of transform for steps that ran on the text of a
+// message.
+func (x *exchange) textTransformed(h *half, seen *Half, response *rules.Head, out rules.Out, left []byte, err error) error {
+	seen.Steps = out.Steps
+	switch {
+	case err != nil:
+		return x.stepFailed(err, nil, "")
+	case out.Reject != nil:
+		return &rejection{out.Reject}
+	}
+	h.out = out.Head
+	if !out.Edited || bytes.Equal(left, h.body.text) {
+		return nil
+	}
+	if err := h.body.editText(left); err != nil {
+		return x.encodeFailed(halfName(response), err)
+	}
+	h.out = withoutDigests(h.out)
 	return nil
 }
 

@@ -150,6 +150,7 @@ func (c *compiler) steps(list []document.Value[stepText], s sees) *Steps {
 		out.needs.Body = out.needs.Body || body
 		out.needs.Edits = out.needs.Edits || step.jq != nil
 	}
+	out.compilePlan(c.route.limits)
 	return out
 }
 

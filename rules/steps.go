@@ -11,6 +11,9 @@ type Steps struct {
 	route *Route
 	steps []step
 	needs Needs
+
+	planned *planned // nil: they need the message's value
+	why     string   // and why
 }
 
 // step is one compiled step: jq, head and reject exclude each other.

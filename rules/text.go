@@ -1,0 +1,139 @@
+package rules
+
+import (
+	"bytes"
+	"context"
+	"sync"
+
+	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/codec/json"
+	plans "github.com/sluice-proxy/sluice/codec/plan"
+	"github.com/sluice-proxy/sluice/rules/internal/plan"
+)
+
+// planned is what the steps do to a message as a plan, which runs on a JSON text
+// without making values of it.
+type planned struct {
+	plan  *plans.Plan
+	steps []int // of the route's, by their number in plan
+	uses  *program
+}
+
+// Why says why the steps need the message's value, "" if they do not: they run on
+// its text, or do not look at it.
+func (s *Steps) Why() string {
+	if s == nil {
+		return ""
+	}
+	return s.why
+}
+
+// plannedSteps is how few instructions a route may allow for plans, which are
+// not counted in instructions, to be its way.
+const plannedSteps = 100_000
+
+// plan compiles the steps, all in one plan: new members are written in order,
+// whichever step they are of.
+func (s *Steps) compilePlan(limits Limits) {
+	names := make([]string, len(variables))
+	p := &planned{uses: &program{uses: make([]bool, len(variables))}}
+	var steps []plan.Step
+	for i := range s.steps {
+		step := &s.steps[i]
+		if step.head != nil {
+			if step.head.reads("$body") || step.when.reads("$body") {
+				s.why = step.name + ": its head waits for the message"
+				return
+			}
+			continue
+		}
+		if step.jq == nil && step.reject == nil {
+			return // it has a problem
+		}
+		made := plan.Step{Stop: step.reject != nil}
+		if step.when != nil {
+			made.When = step.when.source
+		}
+		if step.jq != nil {
+			made.JQ = step.jq.source
+		}
+		steps = append(steps, made)
+		p.steps = append(p.steps, i)
+		for _, each := range []*program{step.when, step.jq} {
+			for v := range variables {
+				p.uses.uses[v] = p.uses.uses[v] || each.reads(variables[v])
+			}
+		}
+	}
+	for i, v := range variables {
+		if names[i] = v; v == "$body" || v == "$lookup" || v == "$jwt" {
+			names[i] = "" // none that a program can name
+		}
+	}
+	switch {
+	case len(steps) == 0:
+		return
+	case len(steps) > 64:
+		s.why = "there are more than 64"
+		return
+	case limits.Steps < plannedSteps:
+		s.why = "limits.steps is low"
+		return
+	}
+	if p.plan, s.why = plan.Compile(steps, names); p.plan != nil {
+		s.planned = p
+	}
+}
+
+// RunsOnText reports whether [Steps.RunText] may be sure of some messages.
+func (s *Steps) RunsOnText() bool { return s != nil && s.planned != nil }
+
+var runners = sync.Pool{New: func() any { return new(json.Runner) }}
+
+// RunText is [Steps.Run] for a message of JSON that was not decoded. If sure, out
+// and err are what Run would have come to, but for the bodies of its reports, and
+// left, if out.Edited, is what codec/json would make of out.Messages, which stays
+// empty: text itself if that is no edit. Otherwise only Run can tell.
+func (s *Steps) RunText(ctx context.Context, in In, text []byte, limits codec.Limits) (out Out, left []byte, sure bool, err error) {
+	r := &run{
+		In: in, limits: s.route.limits, out: Out{Head: in.Head},
+		scope: scope{request: in.Request, params: in.Params, response: in.Response, index: in.Index, now: in.Now},
+	}
+	runner := runners.Get().(*json.Runner)
+	defer runners.Put(runner)
+	result, err := runner.Run(s.planned.plan, text, r.scope.values(s.planned.uses), limits, nil)
+	if err != nil || result.Outcome == json.Unsure || result.Outcome == json.Nothing {
+		return Out{}, nil, false, nil //nolint:nilerr // Run meets the same error
+	}
+	left, number := text, -1
+	if result.Outcome == json.Changed {
+		left = bytes.Clone(result.Data)
+	}
+	for i := range s.steps {
+		step := &s.steps[i]
+		if step.head == nil {
+			number++
+		}
+		if !step.inPhase(in.Phase) {
+			continue
+		}
+		report := StepReport{Step: step.name, Result: "when_false"}
+		switch {
+		case step.head != nil:
+			if err := r.head(ctx, step, &report); err != nil {
+				report.Result = "failed"
+				r.out.Steps = append(r.out.Steps, report)
+				return r.out, nil, true, s.failed(step, err)
+			}
+		case step.reject != nil && result.Outcome == json.Stopped && result.Stop == number:
+			r.out.Reject, report.Result = step.reject, "rejected"
+		case step.jq != nil && result.Ran&(1<<number) != 0:
+			r.out.Edited, report.Result, report.Count = true, "ran", 1
+		}
+		r.out.Steps = append(r.out.Steps, report)
+		if r.out.Reject != nil {
+			break
+		}
+	}
+	return r.out, left, true, nil
+}
