@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/codec/json"
+	"github.com/sluice-proxy/sluice/codec/stream"
 	"github.com/sluice-proxy/sluice/rules"
 )
 
@@ -35,6 +37,23 @@ func (x *exchange) stepStreamed(phase rules.Phase, fromCaller bool, m streamed) 
 		x.observe(fromCaller, index, &m, nil, false, nil)
 		return nil, false, nil
 	}
+	in := rules.In{
+		Phase:   phase,
+		Request: x.record.Call,
+		Params:  now.params,
+		Head:    h.out,
+		Index:   index,
+		Now:     time.Now(),
+	}
+	if !fromCaller {
+		in.Response = h.in
+	}
+	if !judged && phase == rules.StreamMessage && m.isText() && steps.RunsOnText() {
+		limits := codec.Limits{Size: x.route.Limits().Message}
+		if out, text, sure, err := steps.RunText(x.ctx, in, m.data, limits); sure && err == nil {
+			return x.textStepped(fromCaller, index, &m, &out, text)
+		}
+	}
 	b := body{x: x}
 	b.decodeMessage(&m, x.route.Limits())
 	if judged {
@@ -44,18 +63,7 @@ func (x *exchange) stepStreamed(phase rules.Phase, fromCaller bool, m streamed) 
 		x.observe(fromCaller, index, &m, nil, false, nil)
 		return nil, false, nil
 	}
-	in := rules.In{
-		Phase:   phase,
-		Request: x.record.Call,
-		Params:  now.params,
-		Head:    h.out,
-		Body:    b.input,
-		Index:   index,
-		Now:     time.Now(),
-	}
-	if !fromCaller {
-		in.Response = h.in
-	}
+	in.Body = b.input
 	out, err := steps.Run(x.ctx, in)
 	whole := phase != rules.StreamMessage
 	if whole {
@@ -82,6 +90,28 @@ func (x *exchange) stepStreamed(phase rules.Phase, fromCaller bool, m streamed) 
 	}
 	x.observe(fromCaller, index, &m, left, edited, out.Steps)
 	return left, edited, nil
+}
+
+// isText reports whether the message is a JSON text.
+func (m *streamed) isText() bool {
+	switch m.format.(type) {
+	case json.Codec, stream.NDJSON:
+		return m.failed == nil
+	}
+	return false
+}
+
+// textStepped is the rest of stepStreamed for steps that ran on the text of a
+// message.
+func (x *exchange) textStepped(fromCaller bool, index int, m *streamed, out *rules.Out, text []byte) (left [][]byte, edited bool, err error) {
+	if out.Edited && !bytes.Equal(text, m.data) {
+		left, edited = [][]byte{text}, true
+	}
+	if out.Reject != nil {
+		left, edited, err = nil, false, &rejection{out.Reject}
+	}
+	x.observe(fromCaller, index, m, left, edited, out.Steps)
+	return left, edited, err
 }
 
 // encodeAll writes the results of a message's steps. The message alone, as it

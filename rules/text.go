@@ -103,7 +103,7 @@ func (s *Steps) RunText(ctx context.Context, in In, text []byte, limits codec.Li
 	defer runners.Put(runner)
 	result, err := runner.Run(s.planned.plan, text, r.scope.values(s.planned.uses), limits, nil)
 	if err != nil || result.Outcome == json.Unsure || result.Outcome == json.Nothing {
-		return Out{}, nil, false, nil //nolint:nilerr // Run meets the same error
+		return Out{}, nil, false, nil // Run meets the same error
 	}
 	left, number := text, -1
 	if result.Outcome == json.Changed {
