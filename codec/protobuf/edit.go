@@ -18,7 +18,11 @@ import (
 type editor struct {
 	edits  int
 	pairer value.Pairer
+	arena  []byte // where what is written stands one behind the other
 }
+
+// since returns what the arena has from at on.
+func (e *editor) since(at int) []byte { return e.arena[at:len(e.arena):len(e.arena)] }
 
 // absent stands for the value of a message that was not there.
 type absent struct{}
@@ -149,118 +153,6 @@ func (m *message) oneCase(before, after map[string]any) (map[string]any, error) 
 	return after, nil
 }
 
-// draft collects what to write instead of which records of a message.
-type draft struct {
-	*editor
-	message *message
-	body    []byte
-	depth   int
-
-	scanned bool
-	records []record
-	places  map[*field][]int // the records of a field
-	instead map[int][]byte   // by record; empty leaves it out
-	tail    []byte           // fields that have no record yet
-}
-
-// record is one field on the wire with its tag, field nil if it is not known.
-type record struct {
-	field             *field
-	typ               protowire.Type
-	start, value, end int
-}
-
-func (p *draft) scan() {
-	if p.scanned {
-		return
-	}
-	p.scanned, p.places, p.instead = true, make(map[*field][]int), make(map[int][]byte)
-	for pos := 0; pos < len(p.body); {
-		r := record{start: pos}
-		number, typ, n := protowire.ConsumeTag(p.body[pos:])
-		r.typ, r.value = typ, pos+n
-		r.end = r.value + protowire.ConsumeFieldValue(number, typ, p.body[r.value:])
-		if f := p.message.field(number); f != nil && f.accepts(typ) {
-			r.field = f
-			p.places[f] = append(p.places[f], len(p.records))
-		}
-		p.records = append(p.records, r)
-		pos = r.end
-	}
-}
-
-// live returns the records of f that count: of a oneof those after the last of
-// another case.
-func (p *draft) live(f *field) []int {
-	p.scan()
-	places := p.places[f]
-	if f.oneof < 0 {
-		return places
-	}
-	last := -1
-	for _, other := range p.message.oneofs[f.oneof] {
-		if o := p.places[other]; other != f && len(o) > 0 {
-			last = max(last, o[len(o)-1])
-		}
-	}
-	for len(places) > 0 && places[0] < last {
-		places = places[1:]
-	}
-	return places
-}
-
-// drop leaves out all records of f and, as they would count again, those of the
-// other cases of its oneof that it hid.
-func (p *draft) drop(f *field) {
-	p.edits++
-	hidden := []*field{f}
-	if f.oneof >= 0 {
-		hidden = p.message.oneofs[f.oneof]
-	}
-	p.scan()
-	for _, f := range hidden {
-		for _, i := range p.places[f] {
-			if _, ok := p.instead[i]; !ok {
-				p.instead[i] = nil
-			}
-		}
-	}
-}
-
-// put writes b in the place of the last record of f, or of the first if f is a
-// list, and leaves the others out.
-func (p *draft) put(f *field, b []byte) {
-	p.edits++
-	p.scan()
-	places := p.places[f]
-	for _, i := range places {
-		p.instead[i] = nil
-	}
-	switch {
-	case len(places) == 0:
-		p.tail = append(p.tail, b...)
-	case f.list:
-		p.instead[places[0]] = b
-	default:
-		p.instead[places[len(places)-1]] = b
-	}
-}
-
-func (p *draft) write() []byte {
-	if len(p.instead) == 0 && len(p.tail) == 0 {
-		return p.body
-	}
-	out := make([]byte, 0, len(p.body)+len(p.tail)+64)
-	for i, r := range p.records {
-		if b, ok := p.instead[i]; ok {
-			out = append(out, b...)
-		} else {
-			out = append(out, p.body[r.start:r.end]...)
-		}
-	}
-	return append(out, p.tail...)
-}
-
 // field brings f from before to after, which is not null unless f can be.
 func (p *draft) field(f *field, before, after codec.Value) error {
 	switch {
@@ -274,15 +166,18 @@ func (p *draft) field(f *field, before, after codec.Value) error {
 	if !isAbsent(before) && value.Equal(before, after) {
 		return nil
 	}
-	b, err := f.appendScalar(nil, after)
-	if err != nil {
+	at := len(p.arena)
+	p.arena = protowire.AppendTag(p.arena, f.number, f.wire)
+	tag := len(p.arena)
+	var err error
+	if p.arena, err = f.appendScalar(p.arena, after); err != nil {
 		return err
 	}
-	if !f.presence && allZero(b) {
+	if !f.presence && allZero(p.arena[tag:]) {
 		p.drop(f)
 		return nil
 	}
-	p.put(f, append(protowire.AppendTag(nil, f.number, f.wire), b...))
+	p.put(f, p.since(at))
 	return nil
 }
 
@@ -314,25 +209,30 @@ func (p *draft) sub(f *field, before, after codec.Value) error {
 		return err
 	}
 	if isAbsent(before) || p.edits > edits {
-		p.put(f, f.wrap(out))
+		p.put(f, p.wrap(f, out))
 	}
 	return nil
 }
 
 // wrap puts the tag and the length, or the end of the group, around a message.
-func (f *field) wrap(body []byte) []byte {
-	b := make([]byte, 0, len(body)+2*protowire.SizeTag(f.number)+protowire.SizeVarint(uint64(len(body))))
-	b = protowire.AppendTag(b, f.number, f.wire)
+func (e *editor) wrap(f *field, body []byte) []byte {
+	at := len(e.arena)
+	e.arena = protowire.AppendTag(e.arena, f.number, f.wire)
 	if f.kind == protoreflect.GroupKind {
-		return protowire.AppendGroup(b, f.number, body)
+		e.arena = protowire.AppendGroup(e.arena, f.number, body)
+	} else {
+		e.arena = protowire.AppendBytes(e.arena, body)
 	}
-	return protowire.AppendBytes(b, body)
+	return e.since(at)
 }
 
 func (p *draft) list(f *field, before []any, after codec.Value) error {
 	elements, ok := after.([]any)
 	if !ok {
 		return inexpressible(withArticle(value.TypeName(after)) + " in a repeated field")
+	}
+	if len(before) == 0 && len(elements) == 0 {
+		return nil
 	}
 	if f.message != nil {
 		return p.messages(f, before, elements)
@@ -344,31 +244,31 @@ func (p *draft) list(f *field, before []any, after codec.Value) error {
 		p.drop(f)
 		return nil
 	}
-	p.scan()
 	packed := f.packed
-	if places := p.places[f]; len(places) > 0 {
+	if places := p.places(f); len(places) > 0 {
 		packed = f.packs(p.records[places[0]].typ)
 	}
-	var b []byte
+	at := len(p.arena)
 	var err error
 	for i, v := range elements {
 		if !packed {
-			b = protowire.AppendTag(b, f.number, f.wire)
+			p.arena = protowire.AppendTag(p.arena, f.number, f.wire)
 		}
-		if b, err = f.appendScalar(b, v); err != nil {
+		if p.arena, err = f.appendScalar(p.arena, v); err != nil {
 			return value.Within(value.Index(i), err)
 		}
 	}
+	b := p.since(at)
 	if packed {
-		b = protowire.AppendBytes(protowire.AppendTag(nil, f.number, protowire.BytesType), b)
+		at = len(p.arena)
+		p.arena = protowire.AppendBytes(protowire.AppendTag(p.arena, f.number, protowire.BytesType), b)
 	}
-	p.put(f, b)
+	p.put(f, p.since(at))
 	return nil
 }
 
 func (p *draft) messages(f *field, before, after []any) error {
-	p.scan()
-	places := p.places[f]
+	places := p.places(f)
 	pairs := p.pairer.Pair(before, after)
 	inPlace := value.InPlace(pairs, len(before))
 	var all []byte
@@ -385,7 +285,7 @@ func (p *draft) messages(f *field, before, after []any) error {
 		case !inPlace:
 			all = append(all, b...)
 		case changed:
-			p.instead[places[j]] = b
+			p.replace(places[j], b)
 		}
 	}
 	if !inPlace {
@@ -415,7 +315,7 @@ func (p *draft) element(f *field, places []int, j int, before []any, v codec.Val
 	if j >= 0 && p.edits == edits {
 		return p.body[r.start:r.end], false, nil
 	}
-	return f.wrap(out), true, nil
+	return p.wrap(f, out), true, nil
 }
 
 func isAbsent(v codec.Value) bool {

@@ -245,7 +245,7 @@ func (r *Runner) putSpecial(at int32, v *val) {
 		return
 	}
 	from := int32(len(r.scratch))
-	r.scratch = append(r.scratch, n.field.wrap(out)...)
+	r.scratch = append(r.scratch, e.wrap(n.field, out)...)
 	r.add(at, from)
 }
 

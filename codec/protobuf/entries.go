@@ -18,8 +18,7 @@ func (p *draft) mapEntries(f *field, before map[string]any, after codec.Value) e
 	if !ok {
 		return inexpressible(withArticle(value.TypeName(after)) + " in a map")
 	}
-	p.scan()
-	places := p.places[f]
+	places := p.places(f)
 	last := make(map[string]int, len(places)) // of entries with one key the last counts
 	keys := make([]string, len(places))
 	for i, place := range places {
@@ -34,7 +33,7 @@ func (p *draft) mapEntries(f *field, before map[string]any, after codec.Value) e
 		switch {
 		case !is || v == nil && !f.val.null || place != last[key] && changed[key]:
 			p.edits++
-			p.instead[place] = nil
+			p.replace(place, nil)
 		case place == last[key] && !value.Same(before[key], v):
 			b, err := p.entry(f, place, before[key], v)
 			if err != nil {
@@ -43,7 +42,7 @@ func (p *draft) mapEntries(f *field, before map[string]any, after codec.Value) e
 			if b != nil {
 				changed[key] = true
 				p.edits++
-				p.instead[place] = b
+				p.replace(place, b)
 			}
 		}
 	}
@@ -58,11 +57,11 @@ func (p *draft) mapEntries(f *field, before map[string]any, after codec.Value) e
 	}
 	place := places[len(places)-1]
 	r := p.records[place]
-	b, ok := p.instead[place]
+	b, ok := p.replacement(place)
 	if !ok {
 		b = p.body[r.start:r.end:r.end]
 	}
-	p.instead[place] = append(b, added...)
+	p.replace(place, append(b, added...))
 	return nil
 }
 
@@ -90,7 +89,7 @@ func (p *draft) entry(f *field, place int, before, v codec.Value) ([]byte, error
 		if p.edits == edits {
 			return nil, nil
 		}
-		element = f.val.wrap(b)
+		element = p.wrap(f.val, b)
 	}
 	// The key and what is unknown stay, the value goes last.
 	var kept []byte
@@ -102,7 +101,7 @@ func (p *draft) entry(f *field, place int, before, v codec.Value) ([]byte, error
 		}
 		pos += n
 	}
-	return f.wrap(append(kept, element...)), nil
+	return p.wrap(f, append(kept, element...)), nil
 }
 
 func (p *draft) newEntries(f *field, before, after map[string]any) ([]byte, error) {
@@ -119,7 +118,7 @@ func (p *draft) newEntries(f *field, before, after map[string]any) ([]byte, erro
 		if f.val.message != nil {
 			var b []byte
 			b, err = p.editor.message(f.val.message, nil, absent{}, v, p.depth+1)
-			body = append(body, f.val.wrap(b)...)
+			body = append(body, p.wrap(f.val, b)...)
 		} else {
 			body = protowire.AppendTag(body, f.val.number, f.val.wire)
 			body, err = f.val.appendScalar(body, v)
@@ -127,7 +126,7 @@ func (p *draft) newEntries(f *field, before, after map[string]any) ([]byte, erro
 		if err != nil {
 			return nil, value.Within(value.Key(key), err)
 		}
-		out = append(out, f.wrap(body)...)
+		out = append(out, p.wrap(f, body)...)
 	}
 	return out, nil
 }

@@ -78,6 +78,7 @@ type field struct {
 	utf8     bool
 	null     bool // null is one of its values
 	slot     int  // among the lists, or among the subs
+	at       int  // in the fields of the message
 	index    int  // among those without presence
 	oneof    int  // -1: none
 	// Of the fields of a message with one number here, beyond none, a message
@@ -149,6 +150,9 @@ func (s *schema) build(d protoreflect.MessageDescriptor) *message {
 	}
 	m.number()
 	slices.SortFunc(m.fields, func(a, b *field) int { return int(a.number - b.number) })
+	for i, f := range m.fields {
+		f.at = i
+	}
 	return m
 }
 
