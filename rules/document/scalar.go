@@ -89,6 +89,10 @@ func (w *walker) indent(text string) int {
 
 func leading(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
 
+// white is how much white space is before a line of a flow scalar: tabs as well,
+// which indent no block (YAML 1.2, 6.3).
+func white(line string) int { return len(line) - len(strings.TrimLeft(line, " \t")) }
+
 // folded places offset in a block under >, whose lines are joined.
 func (w *walker) folded(text string, offset int) place {
 	indent := w.indent(text)
@@ -134,7 +138,7 @@ func (w *walker) flow(text string, offset int, quote rune) place {
 				size = run
 			}
 			w.nextText()
-			w.column = leading(string(w.current))
+			w.column = white(string(w.current))
 		case quote == '"' && w.current[w.column] == '\\':
 			if w.continued() {
 				continue
@@ -161,7 +165,7 @@ func (w *walker) continued() bool {
 	}
 	w.line++
 	w.load()
-	w.column = leading(string(w.current))
+	w.column = white(string(w.current))
 	return true
 }
 
