@@ -12,6 +12,7 @@ import (
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
@@ -19,13 +20,14 @@ import (
 // is one stream of two kinds of question, and all its bounds (bytes, files, time)
 // are then in one place. The messages of v1alpha are those of v1 on the wire.
 
+// answer is what a server says of a service.
+type answer struct {
+	schema *schema
+	files  [][]byte // as they came; no two have the same path
+}
+
 // query asks a server for the files that a service needs.
-func query(ctx context.Context, config ReflectionConfig, server Server, service string) (_ *schema, err error) {
-	defer func() {
-		if p := recover(); p != nil { // descriptors are the server's, linking them is a library's
-			err = fmt.Errorf("link descriptors: panic: %v", p)
-		}
-	}()
+func query(ctx context.Context, config ReflectionConfig, server Server, service string) (*answer, error) {
 	conn, err := grpc.NewClient("passthrough:///reflection",
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return server.Dial(ctx) }),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -45,11 +47,11 @@ func query(ctx context.Context, config ReflectionConfig, server Server, service 
 		q := question{config: config, files: make(descriptors)}
 		err := q.ask(ctx, conn, version, service)
 		if err == nil {
-			registry, err := q.files.registry()
+			schema, err := q.files.link(service)
 			if err != nil {
 				return nil, err
 			}
-			return newSchema(registry), nil
+			return &answer{schema, q.came}, nil
 		}
 		failures = append(failures, fmt.Errorf("%s: %w", version, err))
 		// Whatever else went wrong with v1, v1alpha may do: gateways answer with
@@ -61,6 +63,25 @@ func query(ctx context.Context, config ReflectionConfig, server Server, service 
 	return nil, errors.Join(failures...)
 }
 
+// link makes the schema of a service of files that somebody else has written. It
+// is an error if they do not have the service.
+func (d descriptors) link(service string) (_ *schema, err error) {
+	defer func() {
+		if p := recover(); p != nil { // descriptors are the server's, linking them is a library's
+			err = fmt.Errorf("link descriptors: panic: %v", p)
+		}
+	}()
+	registry, err := d.registry()
+	if err != nil {
+		return nil, err
+	}
+	found, err := registry.FindDescriptorByName(protoreflect.FullName(service))
+	if _, ok := found.(protoreflect.ServiceDescriptor); !ok || err != nil {
+		return nil, fmt.Errorf("the files for %s do not have it", service)
+	}
+	return newSchema(registry), nil
+}
+
 var errTooMuch = errors.New("more descriptors than allowed")
 
 // question collects the files of one service.
@@ -68,6 +89,7 @@ type question struct {
 	config ReflectionConfig
 	stream grpc.ClientStream
 	files  descriptors
+	came   [][]byte // files, as they came
 	bytes  int
 }
 
@@ -147,6 +169,7 @@ func (q *question) add(files [][]byte) error {
 		}
 		if _, ok := q.files[f.GetName()]; !ok {
 			q.files[f.GetName()] = &f
+			q.came = append(q.came, data)
 		}
 	}
 	return nil

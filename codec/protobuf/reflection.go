@@ -22,6 +22,10 @@ type ReflectionConfig struct {
 	Files       int           // 1000: their number
 	Servers     int           // 1000: kept in the cache
 	Services    int           // 1000: kept for each server
+
+	// Store is what survives a restart. Nil: nothing does. A quarter of Timeout is
+	// kept for it where nothing else is known.
+	Store Store
 }
 
 func (c ReflectionConfig) withDefaults() ReflectionConfig {
@@ -46,7 +50,9 @@ func orDefault[T comparable](v, standard T) T {
 // Reflection is a [Source] that asks a server about its own methods by gRPC
 // server reflection, v1 and where that is not served v1alpha. Each server is
 // asked one question at a time, on a connection that is closed afterwards;
-// callers with the same question share the answer. Close ends it.
+// callers with the same question share the answer. What a server has said of a
+// service is used on where it does not say it again, also after a restart if
+// there is a [Store]: stale is better than none. Close ends it.
 type Reflection struct {
 	config ReflectionConfig
 	ctx    context.Context //nolint:containedctx // of the queries, which outlive a caller that hangs up
@@ -55,6 +61,8 @@ type Reflection struct {
 
 	mu      sync.Mutex // guards servers with all that is in them
 	servers map[string]*reflected
+
+	storing chan struct{} // holds a token while a record is read or written
 }
 
 var _ Source = (*Reflection)(nil)
@@ -66,6 +74,7 @@ type reflected struct {
 	failed   error         // the server as a whole did not answer
 	until    time.Time     // of failed
 	used     time.Time
+	stored   map[string]digest // what the store has of it, by service; nil: the store was not asked
 }
 
 // knowledge is what is known about a service.
@@ -88,10 +97,14 @@ var (
 // NewReflection returns a Reflection with an empty cache.
 func NewReflection(config ReflectionConfig) *Reflection {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Reflection{config: config.withDefaults(), ctx: ctx, cancel: cancel, servers: make(map[string]*reflected)}
+	return &Reflection{
+		config: config.withDefaults(), ctx: ctx, cancel: cancel,
+		servers: make(map[string]*reflected), storing: make(chan struct{}, 1),
+	}
 }
 
-// Close ends all questions and waits for them. Find fails afterwards.
+// Close ends all questions and waits for them and for what is being stored. Find
+// fails afterwards.
 func (r *Reflection) Close() error {
 	r.mu.Lock()
 	r.cancel()
@@ -143,7 +156,7 @@ func (r *Reflection) lookup(server Server, service, method string, first bool) (
 	k := s.services[service]
 	switch {
 	case k == nil:
-		if s.failed != nil && now.Before(s.until) {
+		if s.failed != nil && now.Before(s.until) && !r.mayRecall(s, service) {
 			return nil, nil, s.failed
 		}
 		evict(s.services, r.config.Services, func(k *knowledge) time.Time { return k.used })
@@ -177,19 +190,38 @@ func (r *Reflection) start(s *reflected, k *knowledge, server Server, service st
 	go r.fly(s, k, server, service)
 }
 
-// fly asks and files the answer.
+// fly asks and files the answer, and then stores it: nobody waits for that.
 func (r *Reflection) fly(s *reflected, k *knowledge, server Server, service string) {
 	defer r.wg.Done()
-	ctx, cancel := context.WithTimeout(r.ctx, r.config.Timeout)
+	patience := r.config.Timeout
+	if r.config.Store != nil && r.knowsNothing(k) {
+		patience -= patience / 4
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, patience)
 	defer cancel()
 	found, err := r.ask(ctx, s, server, service)
+	var stale *schema
+	if err != nil && !errors.Is(err, ErrUnknownMethod) && r.knowsNothing(k) {
+		stale = r.recall(s, server.Key, service)
+	}
+	r.land(s, k, service, found, stale, err)
+	switch {
+	case err == nil:
+		r.remember(s, server.Key, service, found.files)
+	case errors.Is(err, ErrUnknownMethod):
+		r.remember(s, server.Key, service, nil)
+	}
+}
 
+// land ends the flight of k with what was found, or with err and what was known
+// of old, which may be nil.
+func (r *Reflection) land(s *reflected, k *knowledge, service string, found *answer, stale *schema, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
 	switch {
 	case err == nil:
-		k.schema, k.err, s.failed = found, nil, nil
+		k.schema, k.err, s.failed = found.schema, nil, nil
 	case errors.Is(err, ErrUnknownMethod):
 		k.schema, k.err, s.failed = nil, err, nil
 	case errors.Is(err, errNoTurn):
@@ -197,6 +229,9 @@ func (r *Reflection) fly(s *reflected, k *knowledge, server Server, service stri
 	default:
 		k.err = err // an old answer stays
 		s.failed, s.until = err, now.Add(r.config.NegativeTTL)
+	}
+	if stale != nil {
+		k.schema = stale
 	}
 	k.asked = now
 	if errors.Is(err, errNoTurn) && k.schema == nil && s.services[service] == k {
@@ -209,9 +244,15 @@ func (r *Reflection) fly(s *reflected, k *knowledge, server Server, service stri
 	k.flight = nil
 }
 
+func (r *Reflection) knowsNothing(k *knowledge) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return k.schema == nil && r.ctx.Err() == nil
+}
+
 // ask waits for its turn at the server and asks. If meanwhile another question
 // found that the server does not answer, that is the answer.
-func (r *Reflection) ask(ctx context.Context, s *reflected, server Server, service string) (*schema, error) {
+func (r *Reflection) ask(ctx context.Context, s *reflected, server Server, service string) (*answer, error) {
 	select {
 	case s.asking <- struct{}{}:
 		defer func() { <-s.asking }()
