@@ -47,6 +47,7 @@ func (x *exchange) answerFor(err error) *answer {
 		open   *breakerOpenError
 		step   *rules.StepError
 		lost   *lostCallError
+		hidden *privateReflection
 		e      *Error
 	)
 	switch {
@@ -86,6 +87,8 @@ func (x *exchange) answerFor(err error) *answer {
 				}
 			}
 		}
+	case errors.As(err, &hidden):
+		hidden.answer(a)
 	case errors.As(err, &lost):
 		a.fromError(lost.err)
 		a.code = lost.code

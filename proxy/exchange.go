@@ -66,8 +66,9 @@ func (c *conn) call(head *rules.Head, kind callKind) rules.Request {
 	return q
 }
 
-// touchable reports whether a route could match exchanges like this one.
-func (x *exchange) touchable() bool { return x.set.CanTouch(x.c.Direction, x.c.port()) }
+// touchable reports whether a route could match exchanges like this one, or an
+// answer of Sluice's own could be due.
+func (x *exchange) touchable() bool { return x.c.mayTouch(x.set.Set) }
 
 // half is what is known of the request or the response on its way through.
 type half struct {

@@ -70,8 +70,9 @@ var errFinished = errors.New("exchange finished")
 func (x *exchange) explain(err error) {
 	var reject *rejection
 	var open *breakerOpenError
+	var hidden *privateReflection
 	switch {
-	case errors.As(err, &reject):
+	case errors.As(err, &reject), errors.As(err, &hidden):
 		x.record.Answered = answeredReject
 	case errors.As(err, &open):
 		x.record.Answered = answeredBreaker

@@ -11,7 +11,7 @@ func (p *Proxy) carryHTTP2(c *conn) {
 	switch {
 	case p.laneOfConn(c, set.Set) == LaneExchange:
 		p.serveHTTP2(c) // front.go
-	case set.CanTouch(c.Direction, c.port()):
+	case c.mayTouch(set.Set):
 		p.relayRuled(c) // ruled.go: stream by stream, each side with a compression of its own
 	default:
 		p.relayVerbatim(c) // verbatim.go: frames as they come

@@ -7,10 +7,13 @@ import (
 )
 
 // match finds the route by the head alone. No route is no error: the exchange
-// passes untouched.
+// passes untouched. What is hidden from the caller has none.
 func (x *exchange) match() error {
 	if x.malformed != nil {
 		return x.malformed
+	}
+	if err := x.c.hidden(x.request.in); err != nil {
+		return err
 	}
 	m, err := x.matched()
 	x.route, x.params = m.Route, m.Params

@@ -68,6 +68,10 @@ type Config struct {
 	// the relay lane, in which every step that exists can act.
 	LaneOf func(*rules.Route) Lane
 
+	// PrivateReflection answers inbound calls of gRPC's reflection services with
+	// UNIMPLEMENTED. Methods may ask the services all the same.
+	PrivateReflection bool
+
 	Mark           uint32        // SO_MARK of upstream sockets; 0: none
 	ConnectTimeout time.Duration // 5 s
 	HeadTimeout    time.Duration // for a head or any other first word once it began; 10 s

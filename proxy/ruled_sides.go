@@ -70,7 +70,8 @@ func (h ruledCaller) Request(s *http2.Stream, head *http2.Head, end, tooLarge bo
 }
 
 // unmatched begins the record of a request that no route matches. If one does,
-// or that cannot be told, it returns what it found.
+// or that cannot be told, or the request is answered here, it returns what it
+// found.
 func (r *ruled) unmatched(seen *seenHead) (*told, *found2) {
 	c := r.c
 	set := c.p.Rules.Load()
@@ -80,7 +81,7 @@ func (r *ruled) unmatched(seen *seenHead) (*told, *found2) {
 	call.Service, call.Method = seen.service, seen.method
 	record.Started = r.caller.Now()
 	m, err := set.Match(c.ctx, call, record.Started)
-	if m.Route != nil || err != nil {
+	if m.Route != nil || err != nil || c.hidden(seen.head) != nil {
 		found := &found2{m, err, set, call.ID, record.Started}
 		t.forget()
 		return nil, found

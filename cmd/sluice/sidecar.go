@@ -74,7 +74,9 @@ func newSidecar(cfg config.Config, o sidecarOptions) (_ *sidecar, err error) {
 	s.log = newLogger(s.writer, o.Stderr, &s.level)
 
 	formats := formats()
-	s.methods = protobuf.NewReflection(protobuf.ReflectionConfig{})
+	if s.methods, err = newReflection(cfg.Reflection, s.log); err != nil {
+		return nil, &exitError{Code: exitData, Err: err}
+	}
 	files, err := loadDescriptors(cfg.Descriptors)
 	if err != nil {
 		return nil, &exitError{Code: exitData, Err: err}
@@ -99,14 +101,15 @@ func newSidecar(cfg config.Config, o sidecarOptions) (_ *sidecar, err error) {
 		return nil, err
 	}
 	s.proxy, err = proxy.New(proxy.Config{
-		Listeners: o.Listeners,
-		Rules:     s.live,
-		Codecs:    formats,
-		Methods:   protobuf.Sources(files, s.methods),
-		Observer:  s.all,
-		Log:       s.log,
-		Mark:      o.Mark,
-		Capture:   capture,
+		Listeners:         o.Listeners,
+		Rules:             s.live,
+		Codecs:            formats,
+		Methods:           protobuf.Sources(files, s.methods),
+		PrivateReflection: cfg.Reflection.Private,
+		Observer:          s.all,
+		Log:               s.log,
+		Mark:              o.Mark,
+		Capture:           capture,
 	})
 	if err != nil {
 		return nil, err
@@ -308,6 +311,7 @@ func (s *sidecar) shown() any {
 		"admin":       map[string]any{"listen": c.Admin.Listen.String(), "socket": c.Admin.Socket},
 		"health":      c.Health.String(),
 		"descriptors": c.Descriptors,
+		"reflection":  map[string]any{"ttl": c.Reflection.TTL.String(), "cache": c.Reflection.Cache, "private": c.Reflection.Private},
 		"tap":         map[string]any{"memory": c.Tap.Memory, "body": c.Tap.Body},
 		"log":         map[string]any{"exchanges": c.Log.Exchanges},
 		"drain":       c.Drain.String(),

@@ -17,6 +17,7 @@ type Config struct {
 	Admin       Admin
 	Health      Address  // health and metrics; :15020
 	Descriptors []string // files and directories, relative to that of the file
+	Reflection  Reflection
 	Tap         Tap
 	Log         Log
 	Drain       time.Duration // the longest that an ending proxy waits for its connections; 30 s
@@ -41,6 +42,13 @@ type Admin struct {
 	Listen    Address // loopback only; 127.0.0.1:15000
 	Socket    string  // a unix socket; /run/sluice/admin.sock
 	TokenFile string  // empty: one is made at the start
+}
+
+// Reflection is how gRPC servers are asked about their methods.
+type Reflection struct {
+	TTL     time.Duration // how long an answer is fresh; 5 min
+	Cache   string        // a directory that keeps the answers over a restart, relative to that of the file; empty: none
+	Private bool          // callers from outside are told that the service has no reflection
 }
 
 // Tap bounds what the tap keeps.
@@ -83,11 +91,12 @@ func (a Address) String() string {
 func Default() Config {
 	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	return Config{
-		Listeners: Listeners{Outbound: Address{Port: 15001}, Inbound: Address{Port: 15006}},
-		Admin:     Admin{Listen: Address{loopback, 15000}, Socket: "/run/sluice/admin.sock"},
-		Health:    Address{Port: 15020},
-		Tap:       Tap{Memory: 16 * codec.MiB, Body: 16 * codec.KiB},
-		Log:       Log{Exchanges: ExchangesErrors},
-		Drain:     30 * time.Second,
+		Listeners:  Listeners{Outbound: Address{Port: 15001}, Inbound: Address{Port: 15006}},
+		Admin:      Admin{Listen: Address{loopback, 15000}, Socket: "/run/sluice/admin.sock"},
+		Health:     Address{Port: 15020},
+		Reflection: Reflection{TTL: 5 * time.Minute},
+		Tap:        Tap{Memory: 16 * codec.MiB, Body: 16 * codec.KiB},
+		Log:        Log{Exchanges: ExchangesErrors},
+		Drain:      30 * time.Second,
 	}
 }

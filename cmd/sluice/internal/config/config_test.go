@@ -51,12 +51,13 @@ admin: {listen: "[::1]:2", socket: admin.sock, token_file: token}
 health: "off"
 log: {exchanges: off}
 drain: 1m
+reflection: {ttl: 30s, cache: known, private: true}
 `))
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	if s := fmt.Sprint(got.Rules, " ", got.Listeners, " ", got.Admin, " ", got.Health, " ", got.Log, " ", got.Drain); s !=
-		"/rules {off [::1]:1 [{:80 orders:8080 inbound}]} {[::1]:2 admin.sock token} off {off} 1m0s" {
+	if s := fmt.Sprint(got.Rules, " ", got.Listeners, " ", got.Admin, " ", got.Health, " ", got.Log, " ", got.Drain, " ", got.Reflection); s !=
+		"/rules {off [::1]:1 [{:80 orders:8080 inbound}]} {[::1]:2 admin.sock token} off {off} 1m0s {30s known true}" {
 		t.Errorf("got %s", s)
 	}
 	if got.Drain != time.Minute || got.Listeners.Explicit[0].Direction != rules.Inbound {
@@ -69,6 +70,7 @@ func TestProblems(t *testing.T) {
 		{"", "1:1 the file is empty"},
 		{"rule: x", "1:1 rule: unknown key"},
 		{"rules: {tests: require}", "1:8 rules: dir is needed; 1:9 rules.tests: this key is not there yet"},
+		{"reflection: {ttl: 0s, private: always, cash: x}", "1:19 reflection.ttl: a duration has to be more than zero; 1:32 reflection.private: true or false is needed, not a text; 1:40 reflection.cash: unknown key"},
 		{"rules: 5", "1:8 rules: a text is needed, not a number"},
 		{"health: 15020", "1:9 health: a text is needed, not a number"},
 		{"health: localhost:15020", `1:9 health: "localhost:15020" is no address to listen on`},

@@ -23,6 +23,7 @@ type fileText struct {
 	admin       document.Value[adminText]
 	health      document.Value[Address]
 	descriptors document.Value[[]text]
+	reflection  document.Value[reflectionText]
 	tap         document.Value[tapText]
 	log         document.Value[logText]
 	drain       document.Value[time.Duration]
@@ -44,6 +45,12 @@ type explicitText struct {
 type adminText struct {
 	listen            document.Value[Address]
 	socket, tokenFile text
+}
+
+type reflectionText struct {
+	ttl     document.Value[time.Duration]
+	cache   text
+	private document.Value[bool]
 }
 
 type tapText struct{ memory, body document.Value[codec.Bytes] }
@@ -78,6 +85,8 @@ func fileType() document.Type[fileText] {
 			"Where health and metrics are served; :15020."),
 		document.Key("descriptors", document.OneOrList(document.String()), func(t *f) *document.Value[[]text] { return &t.descriptors },
 			"Files and directories of gRPC descriptors, asked before reflection."),
+		document.Key("reflection", document.Object(reflectionTable()), func(t *f) *document.Value[reflectionText] { return &t.reflection },
+			"How gRPC servers are asked about their methods."),
 		document.Key("tap", document.Object(document.Table[tapText]{
 			document.Key("memory", sizeOrOff(), func(t *tapText) *document.Value[codec.Bytes] { return &t.memory },
 				"Of all that the tap keeps; 16MiB. With off it keeps nothing, and nothing is spent on it."),
@@ -148,6 +157,18 @@ func adminTable() document.Table[adminText] {
 			"A unix socket; /run/sluice/admin.sock."),
 		document.Key("token_file", document.String(), func(t *a) *text { return &t.tokenFile },
 			"A file with the token that the TCP address asks for; made at the start if absent."),
+	}
+}
+
+func reflectionTable() document.Table[reflectionText] {
+	type r = reflectionText
+	return document.Table[r]{
+		document.Key("ttl", document.Duration(), func(t *r) *document.Value[time.Duration] { return &t.ttl },
+			"How long a server's answer is fresh; 5m."),
+		document.Key("cache", document.String(), func(t *r) *text { return &t.cache },
+			"A directory that keeps the answers over a restart; none if absent."),
+		document.Key("private", document.Bool(), func(t *r) *document.Value[bool] { return &t.private },
+			"Whether inbound calls of the service's reflection are answered with UNIMPLEMENTED; false."),
 	}
 }
 
@@ -242,6 +263,9 @@ func (c *Config) set(t *fileText, dir string) {
 	for _, d := range t.descriptors.V {
 		c.Descriptors = append(c.Descriptors, beside(d.V))
 	}
+	c.Reflection.TTL = t.reflection.V.ttl.Or(c.Reflection.TTL)
+	c.Reflection.Cache = beside(t.reflection.V.cache.V)
+	c.Reflection.Private = t.reflection.V.private.V
 	c.Tap.Memory = t.tap.V.memory.Or(c.Tap.Memory)
 	c.Tap.Body = t.tap.V.body.Or(c.Tap.Body)
 	c.Log.Exchanges = t.log.V.exchanges.Or(c.Log.Exchanges)
