@@ -47,7 +47,7 @@ func (x *exchange) answerFor(err error) *answer {
 		open   *breakerOpenError
 		step   *rules.StepError
 		lost   *lostCallError
-		hidden *privateReflection
+		hidden *privateError
 		e      *Error
 	)
 	switch {

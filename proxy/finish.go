@@ -70,7 +70,7 @@ var errFinished = errors.New("exchange finished")
 func (x *exchange) explain(err error) {
 	var reject *rejection
 	var open *breakerOpenError
-	var hidden *privateReflection
+	var hidden *privateError
 	switch {
 	case errors.As(err, &reject), errors.As(err, &hidden):
 		x.record.Answered = answeredReject

@@ -13,11 +13,11 @@ import (
 // callers outside: Config.PrivateReflection. Sluice's own questions do not come
 // in by a listener.
 
-// privateReflection is the error of a call that is answered as a service
+// privateError is the error of a call that is answered as a service
 // without reflection answers it.
-type privateReflection struct{ service string }
+type privateError struct{ service string }
 
-func (e *privateReflection) Error() string { return "reflection is private" }
+func (e *privateError) Error() string { return "reflection is private" }
 
 const (
 	reflectionServices      = "grpc.reflection."
@@ -49,10 +49,10 @@ func (c *conn) hidden(head *rules.Head) error {
 	if !strings.HasPrefix(service, reflectionServices) {
 		return nil
 	}
-	return &privateReflection{service}
+	return &privateError{service}
 }
 
-func (e *privateReflection) answer(a *answer) {
+func (e *privateError) answer(a *answer) {
 	a.status, a.code = http.StatusNotFound, "UNIMPLEMENTED"
 	a.reason, a.message = reasonPrivateReflection, "unknown service "+e.service
 }
