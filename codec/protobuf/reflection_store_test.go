@@ -201,7 +201,7 @@ func TestBadRecordsAreNone(t *testing.T) {
 		"noise":              []byte("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"),
 		"another version":    append([]byte{8, 2}, good[2:]...),
 		"no version":         good[2:],
-		"a file that is not": []byte{8, 1, 0x1a, 3, 0x12, 1, 9},
+		"a file that is not": {8, 1, 0x1a, 3, 0x12, 1, 9},
 		"no protobuf in it":  saved{{"shop.Orders", [][]byte{{0xff}}}}.marshal(),
 		"another service":    saved{{"shop.Orders", [][]byte{[]byte("\x0a\x01x")}}}.marshal(),
 		"without files":      saved{{"shop.Orders", nil}}.marshal(),
