@@ -2,19 +2,16 @@ package plan
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"testing"
-	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/codec/json"
 	"github.com/sluice-proxy/sluice/codec/protobuf"
-	"github.com/sluice-proxy/sluice/rules/internal/jq"
 )
 
 func kindsFiles(t testing.TB) *protobuf.Files {
@@ -34,19 +31,34 @@ func kindsFiles(t testing.TB) *protobuf.Files {
 	return files
 }
 
-func kindsAll(t testing.TB) codec.Codec {
+// wireCodecs are those of kinds.All and old.Old.
+func wireCodecs(t testing.TB) (all, old codec.Codec) {
 	t.Helper()
-	c, err := kindsFiles(t).Message("kinds.All")
+	files := kindsFiles(t)
+	all, err := files.Message("kinds.All")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c
+	if old, err = files.Message("old.Old"); err != nil {
+		t.Fatal(err)
+	}
+	return all, old
 }
 
 // wireChoices makes programs and messages of kinds.All of bytes.
-type wireChoices struct{ choices }
+type wireChoices struct {
+	choices
+	old bool // of old.Old
+}
 
 func (c *wireChoices) path(loops bool) string {
+	if c.old {
+		known := []string{".id", ".name", ".Inner.x", ".Inner", ".level", `.["[old.note]"]`, `.["[old.marks]"]`, ".numbers", ".numbers[0]", ".Many", ".Many[0].y", ".Many[1].y"}
+		if loops {
+			known = append(known, ".Many[].y", ".numbers[]", `.["[old.marks]"][]`, ".Many[].y", ".Many[]")
+		}
+		return c.pick(known...)
+	}
 	known := []string{
 		".text", ".i32", ".maybe", ".node.name", ".node.weight", ".node.next.name", ".node", ".node.next", ".maybe_text", ".flag", ".color", ".dbl", ".s64", ".u64",
 		".flt", ".data", ".nodes[0].name", ".nodes[1].weight", ".nodes", ".words", ".words[0]", ".numbers[1]", ".pick_text", ".pick_number", ".pick_node.name", ".at",
@@ -114,6 +126,9 @@ func (c *wireChoices) element() string {
 }
 
 func (c *wireChoices) edit() string {
+	if !c.old && c.of(2) == 1 {
+		return c.pick(usualOnWire...)
+	}
 	switch c.of(15) {
 	case 0, 1, 2, 3:
 		return c.path(true) + " = " + c.expr()
@@ -223,9 +238,35 @@ func (c *wireChoices) node(depth int) []byte {
 	return b
 }
 
-// message is a kinds.All, at times a broken one.
+// message is a kinds.All or an old.Old, at times a broken one.
 func (c *wireChoices) message() []byte {
 	var b []byte
+	if c.old {
+		b = c.tagged(1, protowire.VarintType, c.number())
+		for range c.of(8) {
+			number := []protowire.Number{2, 3, 4, 4, 4, 5, 5, 6, 100, 101, 5, 101, 999}[c.of(13)]
+			switch number {
+			case 2, 100, 999:
+				b = append(b, c.tagged(number, protowire.BytesType, c.words())...)
+			case 3, 4:
+				b = append(b, c.tagged(number, protowire.StartGroupType, nil)...)
+				if c.of(4) > 0 {
+					b = append(b, c.tagged(1, protowire.VarintType, c.number())...)
+				}
+				if c.of(4) == 3 {
+					b = append(b, c.tagged(999, protowire.BytesType, c.words())...)
+				}
+				b = append(b, c.tagged(number, protowire.EndGroupType, nil)...)
+			default:
+				if number == 5 && c.of(2) == 1 {
+					b = append(b, c.tagged(number, protowire.BytesType, c.number())...)
+				} else {
+					b = append(b, c.tagged(number, protowire.VarintType, c.number())...)
+				}
+			}
+		}
+		return b
+	}
 	count := c.of(12)
 	for range count {
 		var r []byte
@@ -367,14 +408,17 @@ func differOnWire(t testing.TB, r *protobuf.Runner, of codec.Codec, given []Step
 func TestPlansAreTheirProgramsOnWire(t *testing.T) {
 	var r protobuf.Runner
 	var n tally
-	of := kindsAll(t)
+	all, old := wireCodecs(t)
 	random := rand.New(rand.NewPCG(5, 6))
-	for range programs() {
+	for i := range programs() {
 		seed := make([]byte, 800)
 		for i := range seed {
 			seed[i] = byte(random.Uint32())
 		}
-		c := &wireChoices{choices{bytes: seed}}
+		c, of := &wireChoices{choices{bytes: seed}, i%4 == 3}, all
+		if c.old {
+			of = old
+		}
 		steps := c.steps()
 		for range 3 {
 			differOnWire(t, &r, of, steps, c.message(), &n)
@@ -383,20 +427,50 @@ func TestPlansAreTheirProgramsOnWire(t *testing.T) {
 	t.Logf("%+v", n)
 }
 
+// usualOnWire are programs as rule files have them, which must run as plans.
+var usualOnWire = []string{
+	`.text = "x"`, `.text = "masked" | del(.maybe_text)`, `.node.next.name = "x"`, `.i32 += 1`, `.s64 -= 1`, `.maybe = 0`, `.maybe = null`, `.flag = true`, `.color = "RED"`, `.dbl *= 2`,
+	`.data = "QUI="`, `del(.node)`, `del(.nodes)`, `del(.counts)`, `.nodes[].name = "x"`, `del(.nodes[].weight)`, `.nodes[].weight += 1`, `.nodes |= map(select(.weight > 1))`, `del(.nodes[0])`,
+	`.words[] |= ascii_upcase`, `del(.words[0])`, `.words |= map(select(. != "x"))`, `.numbers[] += 1`, `.at = "2024-01-02T03:04:05Z"`, `.wrapped = 5`, `.took = "1.5s"`, `select(.flag)`,
+	`if .flag and .node.name == "x" then .text = .node.name else .i32 = 1 end`, `.text = "\(.i32) \(.flag)"`, `if any(.nodes[]; .name == "x") then .flag = true else . end`,
+	`.nodes[].next.name = "x"`, `(.nodes[] | select(.name == "x")).weight = 1`, `.text = (.nodes | length | tostring)`, `.maybe_text //= "none"`, `. + {text: "a", i32: 2}`, `.node |= (.name = "x" | .weight = 7)`,
+	`if has("maybe") then .maybe += 1 else . end`, `.text |= ascii_downcase`, `.text = $v.a`, `del(.missing)`, `if .at < "2024" then .flag = false else . end`,
+}
+
+func TestUsualProgramsRunOnWire(t *testing.T) {
+	all, _ := wireCodecs(t)
+	text := func(number protowire.Number, s string) string {
+		return string(protowire.AppendString(protowire.AppendTag(nil, number, protowire.BytesType), s))
+	}
+	unknown := text(999, "kept")
+	data := unknown + "\x08\x07" + text(22, text(1, "a")+unknown+"\x10\x05") + text(14, "Text") + text(22, text(1, "x")+text(3, text(1, "deep"))) + text(21, "w") + text(21, "x") +
+		text(20, "\x01\x02\x03") + text(17, text(1, "x")+text(3, unknown)) + "\x68\x01" + text(19, "maybe") + text(30, "\x08\x01") + text(24, text(1, "k")+"\x10\x01") + unknown
+	var r protobuf.Runner
+	for _, src := range usualOnWire {
+		for _, data := range []string{data, "", unknown} {
+			var n tally
+			differOnWire(t, &r, all, []Step{{JQ: src}}, []byte(data), &n)
+			if n.sure == 0 && n.failed == 0 {
+				t.Errorf("%s on %q: %+v", src, data, n)
+			}
+		}
+	}
+}
+
 // FuzzWire makes programs and messages of bytes and compares both routes.
 func FuzzWire(f *testing.F) {
-	f.Add([]byte{}, []byte{})
-	f.Add([]byte{3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5}, []byte{8, 9, 7, 9, 3, 2, 3, 8, 4, 6})
+	f.Add([]byte{}, []byte{}, false)
+	f.Add([]byte{3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5}, []byte{8, 9, 7, 9, 3, 2, 3, 8, 4, 6}, true)
 	var r protobuf.Runner
-	of := kindsAll(f)
-	f.Fuzz(func(t *testing.T, program, message []byte) {
+	all, old := wireCodecs(f)
+	f.Fuzz(func(t *testing.T, program, message []byte, isOld bool) {
 		var n tally
-		steps := (&wireChoices{choices{bytes: program}}).steps()
-		differOnWire(t, &r, of, steps, (&wireChoices{choices{bytes: message}}).message(), &n)
+		of := all
+		if isOld {
+			of = old
+		}
+		steps := (&wireChoices{choices{bytes: program}, isOld}).steps()
+		differOnWire(t, &r, of, steps, (&wireChoices{choices{bytes: message}, isOld}).message(), &n)
 		differOnWire(t, &r, of, steps, message, &n)
 	})
 }
-
-var _ = context.Background
-var _ = time.Time{}
-var _ = jq.Limits{}
