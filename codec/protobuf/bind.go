@@ -15,6 +15,7 @@ type boundPlace struct {
 	message  *message // the type of what is in the place, if its fields are looked at
 	children []int32  // the places of those fields, or of the elements
 	low      [32]int8 // of each of the usual numbers which child it is, or none
+	keys     []string // of a map, those of the children
 	list     bool     // the place is of a list, not of one element
 	all      bool     // each element has a node
 }
@@ -49,8 +50,8 @@ func (b *bound) bind(p *plan.Plan, at int, m *message, f *field, element bool, d
 			}
 		}
 		return true
-	case f != nil && f.key != nil:
-		return len(place.Children) == 0 && !place.Counted
+	case f != nil && f.key != nil && !element:
+		return b.bindMap(p, at, depth)
 	case f != nil && f.list && !element:
 		return b.bindList(p, at, depth)
 	case len(place.Children) == 0:
@@ -75,6 +76,24 @@ func (b *bound) bind(p *plan.Plan, at int, m *message, f *field, element bool, d
 		if !b.bind(p, c, of, f, false, depth+1) {
 			return false
 		}
+		to.children = append(to.children, int32(c))
+	}
+	return true
+}
+
+// bindMap binds entries by their keys, if they are scalars.
+func (b *bound) bindMap(p *plan.Plan, at, depth int) bool {
+	place, to := &p.Places[at], &b.places[at]
+	f := to.field
+	if place.Counted || len(place.Children) > 0 && (f.val.message != nil || f.val.null) {
+		return false
+	}
+	for _, c := range place.Children {
+		if child := &p.Places[c]; child.Kind != plan.Member || len(child.Children) > 0 {
+			return false
+		}
+		b.places[c].field = f.val
+		to.keys = append(to.keys, p.Places[c].Key)
 		to.children = append(to.children, int32(c))
 	}
 	return true

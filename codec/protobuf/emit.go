@@ -80,7 +80,7 @@ func (r *Runner) emit(at int32) {
 // sort is by insertion: what is cut mostly is in order.
 func sort(cuts []cut) {
 	for i := range cuts {
-		for j := i; j > 0 && cuts[j].start < cuts[j-1].start; j-- {
+		for j := i; j > 0 && (cuts[j].start < cuts[j-1].start || cuts[j].start == cuts[j-1].start && cuts[j].end < cuts[j-1].end); j-- {
 			cuts[j], cuts[j-1] = cuts[j-1], cuts[j]
 		}
 	}
@@ -138,7 +138,9 @@ func (r *Runner) collect(at int32) bool {
 		return false
 	}
 	switch {
-	case !n.there || f.key != nil || n.first == 0:
+	case f.key != nil:
+		r.collectEntries(at)
+	case !n.there || n.first == 0:
 	case f.list && f.message != nil:
 		return r.collectMessages(at)
 	case f.list:

@@ -134,7 +134,7 @@ func (r *Runner) variable(e *plan.Expr) val {
 func (r *Runner) has(place int, at int32) val {
 	parent := r.find(r.plan.Places[place].Parent, at)
 	if parent == none || !r.isThere(parent) || r.nodes[parent].state == isSet || r.nodes[parent].place == none ||
-		r.bound.places[r.nodes[parent].place].message == nil {
+		r.bound.places[r.nodes[parent].place].message == nil && r.nodes[parent].entries == 0 {
 		r.doubt()
 		return val{}
 	}

@@ -13,6 +13,7 @@ type spot struct {
 
 	start, value, end int32 // the record: its tag, what is behind the tag, its end
 	body, bodyEnd     int32 // the fields of a message
+	entries, record   int32 // of a map: the nodes of its keys, one behind the other; of one of those: its record's
 	count             int32 // of a list: its elements
 	val               int32 // in vals, if state is isSet
 	from, to          int32 // where a touched element was written
@@ -24,6 +25,7 @@ type spot struct {
 	touched bool // it, or something in it, was written to
 	element bool // of a list, or an entry of a map
 	packed  bool
+	inMap   bool // it is of a key in a map
 }
 
 type state uint8
@@ -73,10 +75,21 @@ func (r *Runner) find(place int, from int32) int32 {
 // child returns the node of place below parent, there or not, or none.
 func (r *Runner) child(parent int32, place int) int32 {
 	n := &r.nodes[parent]
-	if n.first == 0 || n.place == none {
+	if n.place == none {
 		return none
 	}
 	of := &r.bound.places[n.place]
+	if len(of.keys) > 0 && n.entries > 0 {
+		for i, c := range of.children {
+			if c == int32(place) {
+				return n.entries + int32(i)
+			}
+		}
+		return none
+	}
+	if n.first == 0 {
+		return none
+	}
 	if of.message != nil {
 		for i, c := range of.children {
 			if c == int32(place) {

@@ -59,7 +59,7 @@ func (r *Runner) skim(m *message, i, end, depth int, at int32) bool {
 		var next int
 		switch {
 		case f.key != nil:
-			next = r.skimEntry(f, i, end, depth)
+			next = r.skimEntry(f, i, end, depth, child)
 		case f.packs(typ):
 			next = r.skimPacked(f, i, end, child)
 		case f.message != nil:
@@ -187,7 +187,7 @@ func (r *Runner) skimPacked(f *field, i, end int, child int32) int {
 	return to
 }
 
-func (r *Runner) skimEntry(f *field, i, end, depth int) int {
+func (r *Runner) skimEntry(f *field, i, end, depth int, child int32) int {
 	if r.slots--; r.slots < 0 {
 		return none
 	}
@@ -196,6 +196,7 @@ func (r *Runner) skimEntry(f *field, i, end, depth int) int {
 		return none
 	}
 	body, bodyEnd := int32(none), int32(none)
+	key, val := int32(none), int32(none)
 	for i < to {
 		number, typ, n := consumeTag(r.text[i:to])
 		if n < 0 {
@@ -204,6 +205,7 @@ func (r *Runner) skimEntry(f *field, i, end, depth int) int {
 		i += n
 		switch {
 		case number == 1 && typ == f.key.wire:
+			key = int32(i)
 			i = r.skimScalar(f.key, i, to)
 		case number == 2 && typ == f.val.wire && f.val.message != nil:
 			if body != none { // in parts
@@ -214,6 +216,7 @@ func (r *Runner) skimEntry(f *field, i, end, depth int) int {
 			from, i = r.sized(i, to)
 			body, bodyEnd = int32(from), int32(i)
 		case number == 2 && typ == f.val.wire:
+			val = int32(i)
 			i = r.skimScalar(f.val, i, to)
 		default:
 			if n = protowire.ConsumeFieldValue(number, typ, r.text[i:to]); n < 0 {
@@ -228,7 +231,42 @@ func (r *Runner) skimEntry(f *field, i, end, depth int) int {
 	if f.val.message != nil && !r.skim(f.val.message, int(max(body, 0)), int(max(bodyEnd, 0)), depth+1, none) {
 		return none
 	}
+	if child != none {
+		r.entry(f, child, key, val)
+	}
 	return to
+}
+
+// entry makes the record of node at that of the entry which its key says, if that
+// is looked at. key and val are where its key and its value are, or none.
+func (r *Runner) entry(f *field, at, key, val int32) {
+	in := r.nodes[at].parent
+	of := &r.bound.places[r.nodes[in].place]
+	if len(of.keys) == 0 {
+		return
+	}
+	mark := len(r.scratch)
+	name := r.keep(keyName(f.key.zeroElement()))
+	if key != none {
+		v := r.scalar(f.key, int(key))
+		switch v.kind {
+		case isFalse, isTrue, isString:
+			name = r.toString(v).text
+		default:
+			name = r.keep(keyName(r.valueOf(v)))
+		}
+	}
+	for i, k := range of.keys {
+		if k != string(name) {
+			continue
+		}
+		n := &r.nodes[r.nodes[in].entries+int32(i)]
+		if n.there { // the last one counts
+			r.doubt()
+		}
+		n.there, n.start, n.value, n.record = true, r.nodes[at].start, val, at
+	}
+	r.scratch = r.scratch[:mark]
 }
 
 // open makes nodes for the fields of node at that are looked at, not there yet.
@@ -243,6 +281,15 @@ func (r *Runner) open(m *message, at int32) bool {
 	for _, c := range children {
 		f := r.bound.places[c].field
 		r.nodes = append(r.nodes, spot{place: c, parent: at, start: none, field: f, there: m != nil && f != nil && !f.presence && !f.hidden})
+	}
+	for i, c := range children {
+		if entries := r.bound.places[c].children; len(r.bound.places[c].keys) > 0 {
+			in := first + int32(i)
+			r.nodes[in].entries = int32(len(r.nodes))
+			for _, e := range entries {
+				r.nodes = append(r.nodes, spot{place: e, parent: in, start: none, value: none, field: r.bound.places[e].field, inMap: true})
+			}
+		}
 	}
 	return true
 }
@@ -278,7 +325,7 @@ func (r *Runner) addElement(in int32, f *field) int32 {
 	}
 	list := &r.nodes[in]
 	place := int32(none)
-	if list.place != none {
+	if list.place != none && f.key == nil {
 		for _, c := range r.bound.places[list.place].children {
 			if p := &r.plan.Places[c]; p.Kind == everyKind || p.Index == int(list.count) {
 				place = c

@@ -110,7 +110,7 @@ func (r *Runner) was(at int32) val {
 			return r.container(isObject, at, at)
 		}
 		return r.fromValue(v)
-	case n.start == none:
+	case n.start == none, n.inMap && n.value == none:
 		return r.fromValue(f.zeroElement())
 	}
 	return r.scalar(f, int(n.value))

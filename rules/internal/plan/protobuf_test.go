@@ -62,7 +62,7 @@ func (c *wireChoices) path(loops bool) string {
 	known := []string{
 		".text", ".i32", ".maybe", ".node.name", ".node.weight", ".node.next.name", ".node", ".node.next", ".maybe_text", ".flag", ".color", ".dbl", ".s64", ".u64",
 		".flt", ".data", ".nodes[0].name", ".nodes[1].weight", ".nodes", ".words", ".words[0]", ".numbers[1]", ".pick_text", ".pick_number", ".pick_node.name", ".at",
-		".took", ".wrapped", ".counts", ".by_id", ".missing", ".node.missing", ".sf32", ".s32", ".u32", ".f64", ".value", ".colors[0]", ".loose", ".colors", ".times", ".mask", ".empty", ".object", ".counts.k", ".pick_node",
+		".took", ".wrapped", ".counts", ".by_id", ".missing", ".node.missing", ".counts.l", ".by_flag[\"true\"]", ".by_big[\"1\"]", ".by_big[\"18446744073709551615\"]", ".sf32", ".s32", ".u32", ".f64", ".value", ".colors[0]", ".loose", ".colors", ".times", ".mask", ".empty", ".object", ".counts.k", ".pick_node",
 	}
 	if loops {
 		known = append(known, ".nodes[].name", ".nodes[].weight", ".nodes[].next.name", ".nodes[].next", ".nodes[].children[].name", ".words[]", ".numbers[]",
@@ -302,6 +302,14 @@ func (c *wireChoices) message() []byte {
 		case 17:
 			r = c.tagged(24, protowire.BytesType, append(c.tagged(1, protowire.BytesType, []byte(c.pick("k", "l"))), c.tagged(2, protowire.VarintType, c.number())...))
 		case 18:
+			if c.of(3) == 0 {
+				r = c.tagged(38, protowire.BytesType, append(c.tagged(1, protowire.VarintType, c.number()), c.tagged(2, protowire.BytesType, c.words())...))
+				break
+			}
+			if c.of(3) == 0 {
+				r = c.tagged(26, protowire.BytesType, append(c.tagged([]protowire.Number{2, 9}[c.of(2)], protowire.VarintType, []byte{byte(c.of(3))}), c.tagged(1, protowire.VarintType, []byte{1})...))
+				break
+			}
 			r = c.tagged(25, protowire.BytesType, append(c.tagged(1, protowire.VarintType, c.number()), c.tagged(2, protowire.BytesType, c.node(1))...))
 		case 19:
 			r = c.tagged(35, protowire.BytesType, c.tagged(1, protowire.VarintType, c.number()))
@@ -434,7 +442,9 @@ var usualOnWire = []string{
 	`.words[] |= ascii_upcase`, `del(.words[0])`, `.words |= map(select(. != "x"))`, `.numbers[] += 1`, `.at = "2024-01-02T03:04:05Z"`, `.wrapped = 5`, `.took = "1.5s"`, `select(.flag)`,
 	`if .flag and .node.name == "x" then .text = .node.name else .i32 = 1 end`, `.text = "\(.i32) \(.flag)"`, `if any(.nodes[]; .name == "x") then .flag = true else . end`,
 	`.nodes[].next.name = "x"`, `(.nodes[] | select(.name == "x")).weight = 1`, `.text = (.nodes | length | tostring)`, `.maybe_text //= "none"`, `. + {text: "a", i32: 2}`, `.node |= (.name = "x" | .weight = 7)`,
-	`if has("maybe") then .maybe += 1 else . end`, `.text |= ascii_downcase`, `.text = $v.a`, `del(.missing)`, `if .at < "2024" then .flag = false else . end`,
+	`if has("maybe") then .maybe += 1 else . end`, `.text |= ascii_downcase`, `.text = $v.a`, `del(.missing)`, `.counts.k = 5`, `.counts.z = 1 | .counts.b = 2`, `del(.counts.k)`, `.counts.k += 1`, `.by_flag["true"] = "RED"`, `.by_big["1"] = "x"`,
+	`if .counts.k == 1 then .counts = null else . end`, `.text = (.counts.k | tostring)`, `if .counts | has("k") then .flag = true else . end`,
+	`if .at < "2024" then .flag = false else . end`,
 }
 
 func TestUsualProgramsRunOnWire(t *testing.T) {
