@@ -192,14 +192,11 @@ func (r *Runner) put(at int32) {
 	case v.kind == isNull:
 		r.clear(at)
 		return
-	case f.key != nil || f.list:
-		r.doubt() // no scalar; a container is for the editor
-		return
-	case f.message != nil && (f.message.special == nil || v.isContainer()):
-		r.doubt()
-		return
 	case v.isContainer():
-		r.doubt()
+		r.putContainer(at, v)
+		return
+	case f.key != nil || f.list || f.message != nil && f.message.special == nil:
+		r.doubt() // what holds several takes no scalar
 		return
 	}
 	if f.message != nil {

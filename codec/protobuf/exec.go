@@ -14,6 +14,8 @@ import (
 type Runner struct {
 	bound  *bound
 	cached map[binding]*bound
+	last   binding // of recent
+	recent *bound
 	plan   *plan.Plan
 	text   []byte
 	vars   []codec.Value
@@ -179,6 +181,9 @@ func (c messageCodec) check(data []byte, limits codec.Limits) error {
 
 func (r *Runner) bind(p *plan.Plan, m *message) *bound {
 	key := binding{p, m}
+	if key == r.last && r.recent != nil {
+		return r.recent
+	}
 	b, ok := r.cached[key]
 	if !ok {
 		if len(r.cached) >= maxBound || r.cached == nil {
@@ -187,6 +192,7 @@ func (r *Runner) bind(p *plan.Plan, m *message) *bound {
 		b = bind(p, m)
 		r.cached[key] = b
 	}
+	r.last, r.recent = key, b
 	return b
 }
 

@@ -161,6 +161,8 @@ func (r *Runner) arithmetic(op plan.ExprOp, a, b val) val {
 			return b
 		case b.kind == isNull:
 			return a
+		case a.kind == b.kind && a.isContainer():
+			return r.addContainers(a, b)
 		}
 	}
 	i, f, isInt, ok := r.number(&a)

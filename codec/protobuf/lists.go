@@ -162,6 +162,9 @@ func (r *Runner) keepApart(at int32) bool {
 		}
 		n := &r.nodes[l]
 		if n.state == isGone {
+			if !n.there {
+				return false
+			}
 			continue // it was there in each, and is in none
 		}
 		v, first := r.vals[n.val], r.vals[r.nodes[leaf].val]
