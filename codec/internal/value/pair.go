@@ -62,6 +62,9 @@ func (p *Pairer) pair(before, after []any) []int {
 		}
 	}
 	free, open = match(before, after, pairs, free, open, identityOf)
+	if len(before) == len(after) {
+		free, open = p.stay(before, after, pairs, free, open)
+	}
 	// A lone element that stayed where it was pairs whether equal or not.
 	if len(free) != 1 || len(open) != 1 || free[0] != open[0] || len(before) != len(after) {
 		free, open = match(before, after, pairs, free, open, p.key)
@@ -74,6 +77,26 @@ func (p *Pairer) pair(before, after []any) []int {
 		}
 	}
 	return pairs
+}
+
+// stay pairs the open elements that are equal to the one in the same place, before
+// any is taken for its equal elsewhere. free and open are sorted.
+func (p *Pairer) stay(before, after []any, pairs, free, open []int) (stillFree, stillOpen []int) {
+	stillFree, stillOpen = free[:0], open[:0]
+	next := 0 // in free
+	for _, i := range open {
+		for next < len(free) && free[next] < i {
+			stillFree = append(stillFree, free[next])
+			next++
+		}
+		if next < len(free) && free[next] == i && p.Equal(before[i], after[i]) {
+			pairs[i] = i
+			next++
+			continue
+		}
+		stillOpen = append(stillOpen, i)
+	}
+	return append(stillFree, free[next:]...), stillOpen
 }
 
 // inOrder pairs what is between low and high if there only some elements are

@@ -70,6 +70,7 @@ func TestPair(t *testing.T) {
 		{"identity before value", []any{a, a2, b}, []any{a2, a, c}, []int{1, 0, 2}},
 		{"equal arrays", []any{a, a2}, []any{a2, a}, []int{0, 1}},
 		{"value for what was rebuilt", []any{a, b}, []any{object("b"), object("a")}, []int{1, 0}},
+		{"equal in its place before equal elsewhere", []any{a, a2}, []any{object("x"), object("a")}, []int{0, 1}},
 		{"position for the rest, if the length is unchanged", []any{a, b}, []any{object("x"), object("y")}, []int{0, 1}},
 		{"position only where both sides are free", []any{a, b}, []any{b, object("x")}, []int{1, -1}},
 		{"no position when the length changed", []any{a, b}, []any{object("x")}, []int{-1}},
