@@ -145,9 +145,17 @@ type Route struct {
 	Line     int           `json:"line"`
 	Request  bool          `json:"request"`  // it has steps for requests
 	Response bool          `json:"response"` // it has steps for responses
+	Slow     []SlowSteps   `json:"slow,omitempty"` // the steps that need a message's value
 	Breaker  *BreakerRule  `json:"breaker,omitempty"`
 	OnError  rules.OnError `json:"on_error"`
 	Limits   Limits        `json:"limits"`
+}
+
+// SlowSteps are steps that need the value of a message, and why; all others run
+// on its text, or do not look at it.
+type SlowSteps struct {
+	Of  string `json:"of"` // request or response
+	Why string `json:"why"`
 }
 
 // BreakerRule is the upstream.breaker of a route.
@@ -172,6 +180,14 @@ func describe(r *rules.Route) Route {
 		Name: r.Name(), File: r.Position().File, Line: r.Position().Line,
 		Request: r.Request() != nil, Response: r.Response() != nil, OnError: r.OnError(),
 		Limits: Limits{int64(limits.Body), int64(limits.Message), limits.Steps, limits.Time.String()},
+	}
+	for _, half := range []struct {
+		of    string
+		steps *rules.Steps
+	}{{"request", r.Request()}, {"response", r.Response()}} {
+		if why := half.steps.Why(); why != "" {
+			d.Slow = append(d.Slow, SlowSteps{half.of, why})
+		}
 	}
 	if b := r.Breaker(); b != nil {
 		d.Breaker = &BreakerRule{b.Window.String(), b.Open.String(), b.Probes, b.Fallback != nil}
