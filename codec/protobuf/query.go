@@ -11,9 +11,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/descriptorpb"
 )
 
 // The query speaks the protocol itself rather than through a client library: it
@@ -23,7 +21,7 @@ import (
 // answer is what a server says of a service.
 type answer struct {
 	schema *schema
-	files  [][]byte // as they came; no two have the same path
+	files  [][]byte // nearly as they came; no two have the same path
 }
 
 // query asks a server for the files that a service needs.
@@ -44,7 +42,7 @@ func query(ctx context.Context, config ReflectionConfig, server Server, service 
 	defer conn.Close()
 	var failures []error
 	for _, version := range []string{"v1", "v1alpha"} {
-		q := question{config: config, files: make(descriptors)}
+		q := question{config: config, files: make(descriptors), elements: maxElements}
 		err := q.ask(ctx, conn, version, service)
 		if err == nil {
 			schema, err := q.files.link(service)
@@ -86,11 +84,12 @@ var errTooMuch = errors.New("more descriptors than allowed")
 
 // question collects the files of one service.
 type question struct {
-	config ReflectionConfig
-	stream grpc.ClientStream
-	files  descriptors
-	came   [][]byte // files, as they came
-	bytes  int
+	config   ReflectionConfig
+	stream   grpc.ClientStream
+	files    descriptors
+	came     [][]byte // files, nearly as they came
+	bytes    int
+	elements int // that may still come
 }
 
 func (q *question) ask(ctx context.Context, conn *grpc.ClientConn, version, service string) error {
@@ -163,13 +162,13 @@ func (q *question) add(files [][]byte) error {
 		if q.bytes += len(data); q.bytes > int(q.config.Size) || len(q.files) >= q.config.Files {
 			return fmt.Errorf("%w: %d bytes in %d files", errTooMuch, q.bytes, len(q.files)+1)
 		}
-		var f descriptorpb.FileDescriptorProto
-		if err := proto.Unmarshal(data, &f); err != nil {
+		f, slim, err := readDescriptor(data, &q.elements)
+		if err != nil {
 			return fmt.Errorf("read a descriptor: %w", err)
 		}
 		if _, ok := q.files[f.GetName()]; !ok {
-			q.files[f.GetName()] = &f
-			q.came = append(q.came, data)
+			q.files[f.GetName()] = f
+			q.came = append(q.came, slim)
 		}
 	}
 	return nil

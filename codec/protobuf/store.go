@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/descriptorpb"
 )
 
 // Store keeps what servers have said of themselves for the next run, a record
@@ -71,14 +69,14 @@ func (r *Reflection) recall(s *reflected, key, service string) *schema {
 		return nil
 	}
 	defer r.closeStore()
-	files := make(descriptors)
+	files, elements := make(descriptors), maxElements
 	for _, each := range r.load(s, key) {
 		if each.service != service {
 			continue
 		}
 		for _, data := range each.files {
-			f := new(descriptorpb.FileDescriptorProto)
-			if proto.Unmarshal(data, f) != nil {
+			f, _, err := readDescriptor(data, &elements)
+			if err != nil {
 				return nil
 			}
 			files[f.GetName()] = f
