@@ -51,7 +51,7 @@ func (b *bound) bind(p *plan.Plan, at int, m *message, f *field, element bool, d
 		}
 		return true
 	case f != nil && f.key != nil && !element:
-		return b.bindMap(p, at, depth)
+		return b.bindMap(p, at)
 	case f != nil && f.list && !element:
 		return b.bindList(p, at, depth)
 	case len(place.Children) == 0:
@@ -82,7 +82,7 @@ func (b *bound) bind(p *plan.Plan, at int, m *message, f *field, element bool, d
 }
 
 // bindMap binds entries by their keys, if they are scalars.
-func (b *bound) bindMap(p *plan.Plan, at, depth int) bool {
+func (b *bound) bindMap(p *plan.Plan, at int) bool {
 	place, to := &p.Places[at], &b.places[at]
 	f := to.field
 	if place.Counted || len(place.Children) > 0 && (f.val.message != nil || f.val.null) {

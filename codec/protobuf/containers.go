@@ -21,12 +21,12 @@ func (r *Runner) putContainer(at int32, v val) {
 		start, end = r.nodes[n.first].start, r.nodes[n.last].end
 		at := start
 		for c := n.first; c != 0; c = r.nodes[c].next {
-			if c := &r.nodes[c]; c.start != at && c.end != at { // but elements of one record
+			record := &r.nodes[c]
+			if record.start != at && record.end != at { // but elements of one record
 				r.doubt()
 				return
-			} else {
-				at = c.end
 			}
+			at = record.end
 		}
 	}
 	body := []byte{}

@@ -1,6 +1,8 @@
 package protobuf
 
 import (
+	"unicode/utf8"
+
 	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/codec/plan"
 )
@@ -59,7 +61,7 @@ func (r *Runner) eval(e *plan.Expr, at int32) val {
 		}
 		return r.eval(e.Args[2], at)
 	case plan.Test:
-		if a.kind != isString {
+		if a.kind != isString || !utf8.Valid(a.text) {
 			r.doubt()
 		}
 		return boolVal(e.Regex.Match(a.text))
@@ -68,6 +70,9 @@ func (r *Runner) eval(e *plan.Expr, at int32) val {
 		return r.unary(e.Op, a)
 	}
 	b := r.eval(e.Args[1], at)
+	if e.Op == plan.Replace {
+		return r.replace(e, a, b)
+	}
 	return r.binary(e.Op, a, b)
 }
 

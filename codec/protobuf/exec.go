@@ -154,8 +154,9 @@ func (r *Runner) read(c codec.Codec, p *plan.Plan, data []byte, vars []codec.Val
 	r.nodes, r.vals, r.scratch = r.nodes[:0], r.vals[:0], r.scratch[:0]
 	r.cuts, r.tails = r.cuts[:0], r.tails[:0]
 	r.stop, r.ran, r.most = 0, 0, max(maxMade, int(min(limits.Size, math.MaxInt32)))
+	r.outcome = Changed
 	if int64(len(data)) <= min(int64(limits.Size), math.MaxInt32) {
-		r.outcome, r.depth, r.slots = Changed, min(limits.Depth, maxDepth), slotsFor(len(data))
+		r.depth, r.slots = min(limits.Depth, maxDepth), slotsFor(len(data))
 		r.nodes = append(r.nodes, spot{parent: none, there: true, bodyEnd: int32(len(data))})
 		at := int32(none)
 		if r.bound.places[0].message != nil {

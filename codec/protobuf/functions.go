@@ -150,6 +150,26 @@ func (r *Runner) onStrings(op plan.ExprOp, a, b val) val {
 	return a
 }
 
+// replace puts b in the place of matches in a.
+func (r *Runner) replace(e *plan.Expr, a, b val) val {
+	if a.kind != isString || b.kind != isString || !utf8.Valid(a.text) || len(b.text)*(len(a.text)+1) > r.most { // a match may be everywhere
+		r.doubt()
+		return a
+	}
+	if e.All {
+		a.text = e.Regex.ReplaceAllLiteral(a.text, b.text)
+		return a
+	}
+	match := e.Regex.FindIndex(a.text)
+	if match == nil {
+		return a
+	}
+	from := len(r.scratch)
+	r.scratch = append(append(append(r.scratch, a.text[:match[0]]...), b.text...), a.text[match[1]:]...)
+	a.text = r.scratch[from:len(r.scratch):len(r.scratch)]
+	return a
+}
+
 func (r *Runner) arithmetic(op plan.ExprOp, a, b val) val {
 	if op == plan.Add {
 		switch {

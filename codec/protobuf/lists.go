@@ -121,7 +121,6 @@ func (r *Runner) collectScalars(at int32) {
 		return
 	}
 	f, packed := r.nodes[at].field, r.nodes[r.nodes[at].first].packed
-	from := int32(len(r.scratch))
 	for c := r.nodes[at].first; c != 0 && r.outcome == Changed; c = r.nodes[c].next {
 		n := &r.nodes[c]
 		if n.state == isGone {
@@ -134,7 +133,7 @@ func (r *Runner) collectScalars(at int32) {
 		r.gather = r.appendVal(r.gather, f, &v)
 		r.measure(r.scratch)
 	}
-	from = int32(len(r.scratch))
+	from := int32(len(r.scratch))
 	if packed {
 		r.scratch = protowire.AppendTag(r.scratch, f.number, protowire.BytesType)
 		r.scratch = protowire.AppendVarint(r.scratch, uint64(len(r.gather)))
@@ -203,7 +202,7 @@ func (r *Runner) leaf(at int32) int32 {
 }
 
 // maxPaired is how many elements are compared each with each.
-const maxPaired = 256
+const maxPaired = 64
 
 // checkLists doubts if in a list of the message of node at one element has
 // become what another one was: the editor would take it for the other.

@@ -181,11 +181,11 @@ func timeFromWire(form func(seconds, nanos int) (string, bool)) func(*decoder, *
 			return nil, false
 		}
 		s, ok := form(int(seconds), int(int32(nanos)))
-		if cost := len(m.implicit) + leastSlots; !ok || d.slots < cost {
+		cost := len(m.implicit) + leastSlots
+		if !ok || d.slots < cost {
 			return nil, false
-		} else {
-			d.slots -= cost
 		}
+		d.slots -= cost
 		return s, true
 	}
 }

@@ -47,41 +47,41 @@ func wireCodecs(t testing.TB) (all, old codec.Codec) {
 }
 
 // slowly is what steps make of a message without a plan.
-func slowly(of codec.Codec, steps []step, data []byte) (protobuf.Result, error, bool) {
+func slowly(of codec.Codec, steps []step, data []byte) (result protobuf.Result, malformed bool, err error) {
 	v, original, err := of.Decode(data, codec.Limits{})
 	if err != nil {
-		return protobuf.Result{}, err, true
+		return protobuf.Result{}, true, err
 	}
 	ran := uint64(0)
 	for i, s := range steps {
 		if s.when != nil {
 			holds, count, err := results(s.when, v)
 			if err != nil || count != 1 || holds != true && holds != false {
-				return protobuf.Result{}, fmt.Errorf("no condition: %w", err), false
+				return protobuf.Result{}, false, fmt.Errorf("no condition: %w", err)
 			}
 			if holds == false {
 				continue
 			}
 		}
 		if s.Stop {
-			return protobuf.Result{Outcome: protobuf.Stopped, Stop: i, Ran: ran}, nil, false
+			return protobuf.Result{Outcome: protobuf.Stopped, Stop: i, Ran: ran}, false, nil
 		}
 		ran |= 1 << i
 		after, count, err := results(s.jq, v)
 		if err != nil || count > 1 {
-			return protobuf.Result{}, fmt.Errorf("no result: %w", err), false
+			return protobuf.Result{}, false, fmt.Errorf("no result: %w", err)
 		}
 		v = after
 		if count == 0 {
-			return protobuf.Result{Outcome: protobuf.Nothing, Ran: ran}, nil, false
+			return protobuf.Result{Outcome: protobuf.Nothing, Ran: ran}, false, nil
 		}
 	}
 	out, err := of.Encode(original, v)
-	result := protobuf.Result{Outcome: protobuf.Changed, Data: out, Ran: ran}
+	result = protobuf.Result{Outcome: protobuf.Changed, Data: out, Ran: ran}
 	if bytes.Equal(out, data) {
 		result.Outcome = protobuf.Unchanged
 	}
-	return result, err, false
+	return result, false, err
 }
 
 // differOnWire compares the plan of steps with their programs on one message.
@@ -112,7 +112,7 @@ func differOnWire(t testing.TB, r *protobuf.Runner, of codec.Codec, given []Step
 	if !bytes.Equal(copied, data) {
 		t.Fatalf("%+v: changed its input %q to %q", given, copied, data)
 	}
-	want, wantErr, malformed := slowly(of, steps, data)
+	want, malformed, wantErr := slowly(of, steps, data)
 	switch {
 	case malformed:
 		if err == nil && got.Outcome != protobuf.Unsure || err != nil && err.Error() != wantErr.Error() {
@@ -220,7 +220,7 @@ var usualOnWire = []string{
 	`.words[] |= ascii_upcase`, `del(.words[0])`, `.words |= map(select(. != "x"))`, `.numbers[] += 1`, `.at = "2024-01-02T03:04:05Z"`, `.wrapped = 5`, `.took = "1.5s"`, `select(.flag)`,
 	`if .flag and .node.name == "x" then .text = .node.name else .i32 = 1 end`, `.text = "\(.i32) \(.flag)"`, `if any(.nodes[]; .name == "x") then .flag = true else . end`,
 	`.nodes[].next.name = "x"`, `(.nodes[] | select(.name == "x")).weight = 1`, `.text = (.nodes | length | tostring)`, `.maybe_text //= "none"`, `. + {text: "a", i32: 2}`, `.node |= (.name = "x" | .weight = 7)`,
-	`if has("maybe") then .maybe += 1 else . end`, `.text |= ascii_downcase`, `.text = $v.a`, `del(.missing)`, `.words = ["a", "b"]`, `.words += ["x"]`, `.numbers = []`, `.counts = {a: 1}`, `.counts += {a: 1, k: 2}`, `.node = {name: "x", next: {weight: 1}}`,
+	`if has("maybe") then .maybe += 1 else . end`, `.text |= ascii_downcase`, `.text |= gsub("[aeiou]"; "*")`, `.nodes[].name |= sub("^x"; "y")`, `.text = $v.a`, `del(.missing)`, `.words = ["a", "b"]`, `.words += ["x"]`, `.numbers = []`, `.counts = {a: 1}`, `.counts += {a: 1, k: 2}`, `.node = {name: "x", next: {weight: 1}}`,
 	`.mask = "a,b"`, `.words = $v.d`, `.colors = ["RED"]`, `.node = {}`, `.nodes += [{name: "x"}]`, `.nodes = [{name: "x"}, {weight: 5}]`, `.words = .words + .words`, `.object = {a: [1]}`, `.by_flag = {"true": "RED"}`,
 	`.counts.k = 5`, `.counts.z = 1 | .counts.b = 2`, `del(.counts.k)`, `.counts.k += 1`, `.by_flag["true"] = "RED"`, `.by_big["1"] = "x"`,
 	`if .counts.k == 1 then .counts = null else . end`, `.text = (.counts.k | tostring)`, `if .counts | has("k") then .flag = true else . end`,

@@ -1,0 +1,87 @@
+package plan
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/codec/protobuf"
+	"github.com/sluice-proxy/sluice/rules/internal/jq"
+)
+
+// halfKiB is a kinds.All as services send it.
+func halfKiB() []byte {
+	text := func(b []byte, number protowire.Number, s string) []byte {
+		return protowire.AppendString(protowire.AppendTag(b, number, protowire.BytesType), s)
+	}
+	var b []byte
+	b = text(b, 14, "order-8f14e45f")
+	b = append(b, "\x30\x80\xd0\x95\xff\xbc\x31\x68\x01\x80\x01\x02"...)
+	for i, name := range []string{"first item of the order", "second item of the order", "third item of the order", "fourth", "fifth"} {
+		b = text(b, 22, string(text(nil, 1, name))+"\x10"+string(rune('a'+i)))
+	}
+	for _, word := range []string{"alpha", "beta", "gamma", "delta"} {
+		b = text(b, 21, word)
+	}
+	b = text(b, 24, string(text(nil, 1, "a"))+"\x10\x05")
+	b = text(b, 24, string(text(nil, 1, "b"))+"\x10\x06")
+	b = text(b, 17, string(text(text(nil, 1, "customer"), 3, string(text(nil, 1, "address: 12 Long Street, Springfield, a country far away")))))
+	b = text(b, 30, "\x08\x80\xe2\xcf\xaa\x06")
+	return text(b, 19, "a note that is a little longer than the others")
+}
+
+// BenchmarkWire is each program as a plan, and as jq between Decode and Encode.
+// What everyone does is beside them in codec/protobuf.
+func BenchmarkWire(b *testing.B) {
+	all, _ := wireCodecs(b)
+	data := halfKiB()
+	for _, program := range []struct{ name, src string }{
+		{"simple", `.text = "masked" | del(.maybe_text)`},
+		{"when", `if .flag and .i64 > 5 then .node.next.name = "x" else . end`},
+		{"loop", `.nodes[].name = "x"`},
+		{"filter", `.nodes |= map(select(.weight > 98))`},
+		{"map", `.counts.a += 1`},
+	} {
+		b.Run(program.name+"/plan", func(b *testing.B) {
+			p, why := Compile([]Step{{JQ: program.src}}, nil)
+			if p == nil {
+				b.Fatal(why)
+			}
+			var r protobuf.Runner
+			var out []byte
+			b.SetBytes(int64(len(data)))
+			b.ReportAllocs()
+			for b.Loop() {
+				result, err := r.Run(all, p, data, nil, codec.Limits{}, out[:0])
+				if err != nil || result.Outcome != protobuf.Changed {
+					b.Fatal(result.Outcome, err)
+				}
+				out = result.Data
+			}
+		})
+		b.Run(program.name+"/jq", func(b *testing.B) {
+			p, problems := jq.Compile(program.src, nil)
+			if p == nil {
+				b.Fatal(problems)
+			}
+			b.SetBytes(int64(len(data)))
+			b.ReportAllocs()
+			for b.Loop() {
+				v, original, err := all.Decode(data, codec.Limits{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				var out any
+				if err := p.Run(context.Background(), v, nil, jq.Limits{}, time.Time{}, func(v any) error { out = v; return nil }); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := all.Encode(original, out); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
