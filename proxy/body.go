@@ -115,16 +115,24 @@ func (x *exchange) read(h *half, needs rules.Needs, empty bool) error {
 		return nil
 	}
 	b.undo(fields, format, codec.Limits{Size: codec.Bytes(limit)})
-	steps := x.route.Request()
-	if h == &x.response {
-		steps = x.route.Response()
-	}
-	if _, ok := format.(json.Codec); ok && b.input.Err == nil && steps.RunsOnText() && !x.translates() {
+	if _, ok := format.(json.Codec); ok && b.input.Err == nil && x.editsText(h) {
 		b.text = b.plain // transform decodes it if it has to
 		return nil
 	}
 	b.decode(codec.Limits{Size: codec.Bytes(limit)})
 	return nil
+}
+
+// editsText reports whether nobody needs the value of a half's body.
+func (x *exchange) editsText(h *half) bool {
+	steps, breaker := x.route.Request(), x.route.Breaker()
+	if h == &x.response {
+		steps = x.route.Response()
+		if breaker != nil && breaker.FailureReadsBody() {
+			return false
+		}
+	}
+	return steps.RunsOnText() && !x.translates()
 }
 
 // load reads the body up to limit.

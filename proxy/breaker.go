@@ -176,7 +176,7 @@ func (x *exchange) judgedBody() codec.Value {
 		return nil
 	}
 	p := b.judged.payload()
-	format, ok := x.p.Codecs.ByContentType(x.response.in.Fields.Get("Content-Type"))
+	format, ok := x.formatOf(&x.response)
 	if !ok || !p.Whole() || p.Size == 0 {
 		return nil
 	}

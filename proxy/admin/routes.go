@@ -143,8 +143,8 @@ type Route struct {
 	Name     string        `json:"name"`
 	File     string        `json:"file"`
 	Line     int           `json:"line"`
-	Request  bool          `json:"request"`  // it has steps for requests
-	Response bool          `json:"response"` // it has steps for responses
+	Request  bool          `json:"request"`        // it has steps for requests
+	Response bool          `json:"response"`       // it has steps for responses
 	Slow     []SlowSteps   `json:"slow,omitempty"` // the steps that need a message's value
 	Breaker  *BreakerRule  `json:"breaker,omitempty"`
 	OnError  rules.OnError `json:"on_error"`
