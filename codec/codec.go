@@ -90,7 +90,7 @@ func (e *SyntaxError) Error() string {
 // LimitError says that a payload is over one of the [Limits].
 type LimitError struct {
 	Format string
-	Limit  string // "size", "depth", "number" (its digits), "fields" (how many) or "copies" (bytes read again)
+	Limit  string // "size", "depth", "number" (its digits), "fields" or "items" (how many), "copies" (bytes read again); of content codings "ratio", "window" and "codings"
 	Max    int64
 }
 
