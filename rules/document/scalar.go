@@ -84,7 +84,12 @@ func (w *walker) indent(text string) int {
 	if at.line >= len(at.lines) {
 		return 0
 	}
-	return max(leading(at.lines[at.line])-leading(strings.TrimLeft(text, "\n")), 0)
+	for line := range strings.SplitSeq(text, "\n") {
+		if strings.TrimSpace(line) != "" {
+			return max(leading(at.lines[at.line])-leading(line), 0)
+		}
+	}
+	return 0
 }
 
 func leading(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
@@ -130,14 +135,19 @@ func (w *walker) flow(text string, offset int, quote rune) place {
 		case w.line >= len(w.lines):
 			return w.place()
 		case w.blank():
-			if r == '\n' {
-				run := len(text[i:]) - len(strings.TrimLeft(text[i:], "\n"))
-				if i+run > offset {
-					return w.place()
-				}
-				size = run
+			at := *w
+			breaks := 0
+			if strings.TrimSpace(w.lines[w.line]) == "" {
+				breaks = 1 // behind an escaped line end each empty line is one
 			}
 			w.nextText()
+			if r == '\n' {
+				run := len(text[i:]) - len(strings.TrimLeft(text[i:], "\n"))
+				size = max(1, min(run, breaks+w.line-at.line-1))
+				if i+size > offset {
+					return at.place()
+				}
+			}
 			w.column = white(string(w.current))
 		case quote == '"' && w.current[w.column] == '\\':
 			if w.continued() {
