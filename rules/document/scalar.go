@@ -2,7 +2,6 @@ package document
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	yaml "go.yaml.in/yaml/v4"
@@ -56,11 +55,16 @@ func (w *walker) load() {
 	}
 }
 
-func (w *walker) place() place { return place{w.line + 1, w.column + 1} }
+func (w *walker) place() place {
+	if w.line > len(w.lines) {
+		return place{len(w.lines) + 1, 1} // behind all of it
+	}
+	return place{w.line + 1, w.column + 1}
+}
 
 // nextText moves to the first line below that has text.
 func (w *walker) nextText() {
-	for w.line++; w.line < len(w.lines) && strings.TrimSpace(w.lines[w.line]) == ""; w.line++ {
+	for w.line++; w.line < len(w.lines) && trimWhite(w.lines[w.line]) == ""; w.line++ {
 	}
 	w.load()
 }
@@ -85,12 +89,18 @@ func (w *walker) indent(text string) int {
 		return 0
 	}
 	for line := range strings.SplitSeq(text, "\n") {
-		if strings.TrimSpace(line) != "" {
+		if trimWhite(line) != "" {
 			return max(leading(at.lines[at.line])-leading(line), 0)
 		}
 	}
 	return 0
 }
+
+// yamlWhite is YAML's white space, and what is before a line feed: no-break spaces
+// are text.
+const yamlWhite = " \t\r"
+
+func trimWhite(s string) string { return strings.Trim(s, yamlWhite) }
 
 func leading(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
 
@@ -137,7 +147,7 @@ func (w *walker) flow(text string, offset int, quote rune) place {
 		case w.blank():
 			at := *w
 			breaks := 0
-			if strings.TrimSpace(w.lines[w.line]) == "" {
+			if trimWhite(w.lines[w.line]) == "" {
 				breaks = 1 // behind an escaped line end each empty line is one
 			}
 			w.nextText()
@@ -182,7 +192,7 @@ func (w *walker) continued() bool {
 // blank reports whether the rest of the line is white.
 func (w *walker) blank() bool {
 	for i := w.column; i < len(w.current); i++ {
-		if !unicode.IsSpace(w.current[i]) {
+		if !strings.ContainsRune(yamlWhite, w.current[i]) {
 			return false
 		}
 	}
