@@ -208,7 +208,10 @@ func (h *Hop) Fail(err error) []*Stream {
 	for _, s := range all {
 		s.close(err)
 	}
-	h.out, h.ready, h.waiting = nil, nil, nil
+	if !h.shut { // else it is the last word, which whoever writes has yet to write
+		h.out = nil
+	}
+	h.ready, h.waiting = nil, nil
 	l.moved.Broadcast()
 	return all
 }

@@ -139,10 +139,10 @@ func (l *Link) Flush() {
 	}
 }
 
-// hasOutput reports whether there is something to write and nobody does.
-// link.mu is held.
+// hasOutput reports whether there is something to write and nobody does. After
+// the end that is what was appended before Shut. link.mu is held.
 func (h *Hop) hasOutput() bool {
-	return h.output != nil && !h.writing && !h.dead && h.ended == nil && (len(h.out) > 0 || h.shut)
+	return h.output != nil && !h.writing && !h.dead && (h.shut || h.ended == nil && len(h.out) > 0)
 }
 
 // write writes once. link.mu is held, but not while it writes.
