@@ -54,6 +54,9 @@ func hostile(size int) map[string]string {
 // that changes everything and takes from every array: a hundred of these go to
 // pairing. What took the square of its size in time would take hours here.
 func TestHostileDocumentCostsItsShare(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector allocates")
+	}
 	for name, in := range hostile(1 << 20) {
 		t.Run(name, func(t *testing.T) {
 			data := []byte(in)

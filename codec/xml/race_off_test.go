@@ -1,0 +1,5 @@
+//go:build !race
+
+package xml_test
+
+const raceDetector = false
