@@ -78,7 +78,7 @@ func (w *webSocket) newWay(from, to *net.TCPConn, first []byte, fromCaller bool,
 	return webSocketWay{
 		from: from, to: to, in: sock.NewReader(from, &w.x.p.buffers, slices.Clone(first)), masked: fromCaller,
 		stream: websocket.New(websocket.Config{
-			Masked: fromCaller, Deflate: deflate, Max: int(w.x.route.Limits().Message),
+			Deflate: deflate, Max: int(w.x.route.Limits().Message),
 			Text: func(data []byte, failed error) ([][]byte, bool, error) { return w.text(fromCaller, data, failed) },
 		}),
 	}

@@ -143,7 +143,7 @@ func TestARefusedWebSocketMessageClosesBothSides(t *testing.T) {
 			func(r *proxy.Record) bool { return r.Error.Reason == string(rules.ReasonFormat) },
 		},
 		{
-			"not the protocol", chatRule, fromUpstream(wsText, "{}"), 1002, "masked by the server, or not by the client",
+			"not the protocol", chatRule, fromCaller(0x83, "{}"), 1002, "unknown opcode",
 			func(r *proxy.Record) bool {
 				return r.Error.Origin == proxy.OriginCaller && r.Error.Reason == "protocol"
 			},

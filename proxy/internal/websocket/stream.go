@@ -10,7 +10,6 @@ type Handler func(data []byte, failed error) (out [][]byte, edited bool, err err
 
 // Config is of one direction.
 type Config struct {
-	Masked  bool     // its sender is the client
 	Deflate *Deflate // nil: messages are not compressed
 	Max     int      // of a message, in bytes and without compression; larger ones are shown as failed
 	Text    Handler
@@ -112,8 +111,6 @@ func (s *Stream) header(in []byte) (raw []byte, n int, err error) {
 func (s *Stream) begin() error {
 	f := &s.frame
 	switch {
-	case f.masked != s.c.Masked:
-		return violation("masked by the server, or not by the client")
 	case f.rsv1 && s.c.Deflate == nil:
 		return violation("reserved bits")
 	case f.opcode.control():

@@ -176,7 +176,7 @@ func TestAllButWhatIsChangedArrivesAsItWasSent(t *testing.T) {
 				want = append(want, fmt.Sprintf("%d %s", opcode, o))
 			}
 		}
-		stream := New(Config{Masked: s.masked, Deflate: deflate, Max: 1 << 20, Text: edit})
+		stream := New(Config{Deflate: deflate, Max: 1 << 20, Text: edit})
 		got, err := passed(stream, in, func(n int) int { return rapid.IntRange(1, n).Draw(t, "piece") })
 		if err != nil {
 			t.Fatal(err)
@@ -308,7 +308,6 @@ func TestViolations(t *testing.T) {
 		{"long length for 125", "\x81\x7e\x00\x7d"},
 		{"longer length for 65535", "\x81\x7f\x00\x00\x00\x00\x00\x00\xff\xff"},
 		{"64 bits", "\x81\x7f\x80\x00\x00\x00\x00\x00\x00\x00"},
-		{"masked by the server", "\x81\x80abcd"},
 		{"none to continue", "\x80\x00"},
 		{"a message within a message", "\x01\x00\x81\x00"},
 	} {
@@ -328,7 +327,7 @@ func TestTheHandlersErrorEndsTheStreamAfterWhatWentBefore(t *testing.T) {
 	s := &sender{masked: true}
 	before := s.frames(nil, Text, "fine", false, nil, nil)
 	in := s.frames(bytes.Clone(before), Text, "stop here", false, nil, nil)
-	got, err := New(Config{Masked: true, Max: 100, Text: edit}).Append(nil, in)
+	got, err := New(Config{Max: 100, Text: edit}).Append(nil, in)
 	if !errors.Is(err, errStop) || !bytes.Equal(got, before) {
 		t.Errorf("got %q, %v", got, err)
 	}
@@ -357,7 +356,7 @@ func TestExamplesOfTheSpecifications(t *testing.T) {
 			}
 		})
 	}
-	s := New(Config{Masked: true, Max: 100, Text: func(data []byte, failed error) ([][]byte, bool, error) { return [][]byte{data}, true, failed }})
+	s := New(Config{Max: 100, Text: func(data []byte, failed error) ([][]byte, bool, error) { return [][]byte{data}, true, failed }})
 	masked := "\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"
 	if out, err := s.Append(nil, []byte(masked)); err != nil || string(out) != masked {
 		t.Errorf("got %q, %v", out, err)
