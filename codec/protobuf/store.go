@@ -185,6 +185,8 @@ func (all saved) within(size, services int) saved {
 	return kept
 }
 
+// marshal writes every file once, and names it once in a service: parseRecord takes
+// no service of more files than the record has.
 func (all saved) marshal() []byte {
 	out := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), recordVersion)
 	at := make(map[string]uint64)
@@ -198,8 +200,12 @@ func (all saved) marshal() []byte {
 	}
 	for _, each := range all {
 		var needs []byte
+		named := make(map[uint64]bool, len(each.files))
 		for _, f := range each.files {
-			needs = protowire.AppendVarint(needs, at[string(f)])
+			if i := at[string(f)]; !named[i] {
+				named[i] = true
+				needs = protowire.AppendVarint(needs, i)
+			}
 		}
 		service := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), each.service)
 		service = protowire.AppendBytes(protowire.AppendTag(service, 2, protowire.BytesType), needs)
