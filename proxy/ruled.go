@@ -345,6 +345,11 @@ func (up *ruledUpstream) ended(err error) {
 	r.mu.Lock()
 	last := !r.ended && r.up == nil && !up.spared()
 	r.mu.Unlock()
+	// Exchanges that are answered have more to say; lost ends them.
+	mirrored := last && isReset(err) && r.held.Load() == 0
+	if mirrored {
+		r.left.Store(true) // else who reads the caller may end it in order, with the abort to come
+	}
 	if last {
 		// First: a caller that has been told how its streams ended may open another at
 		// once, and has to know that this is no longer the connection for it.
@@ -354,13 +359,12 @@ func (up *ruledUpstream) ended(err error) {
 			r.caller.GoAway(r.caller.LastStream(), http2.NoError, "")
 		}
 	}
-	answered := r.held.Load() > 0 // by exchanges, which have more to say; lost ends them
 	up.lost(err)
 	up.tcp.Close()
 	if !last {
 		return
 	}
-	if isReset(err) && !answered {
+	if mirrored {
 		r.c.abort(&Error{Origin: OriginUpstream, Reason: intercept.WasReset, Err: err})
 		return
 	}

@@ -312,6 +312,7 @@ func TestRecordsAreBounded(t *testing.T) {
 func FuzzRecord(f *testing.F) {
 	f.Add(saved{{"a.A", [][]byte{[]byte("x"), []byte("y")}}, {"b.B", [][]byte{[]byte("x")}}}.marshal())
 	f.Add([]byte{8, 1, 0x1a, 3, 0x12, 1, 9})
+	f.Add([]byte("\b\x01\x12\x010\x12\x010\x1a\t2\x03000\x12\x02\x01\x00")) // two files that are the same
 	f.Fuzz(func(t *testing.T, data []byte) {
 		all, err := parseRecord(data)
 		if err != nil {
