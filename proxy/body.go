@@ -11,7 +11,6 @@ import (
 
 	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/codec/encoding"
-	"github.com/sluice-proxy/sluice/codec/json"
 	"github.com/sluice-proxy/sluice/codec/stream"
 	"github.com/sluice-proxy/sluice/rules"
 )
@@ -26,8 +25,9 @@ type body struct {
 	raw    []byte // what was read of the wire
 	whole  bool   // raw is all of it
 	plain  []byte // raw without its content coding, or what it became
-	text   []byte // plain as it came, of JSON that was not decoded; nil if it was
 	coding encoding.Stack
+
+	undecoded []byte // plain as it came, if its value is not needed so far; else nil
 
 	messages *messageBody // of a stream whose messages have steps; takes stream's place
 
@@ -115,16 +115,16 @@ func (x *exchange) read(h *half, needs rules.Needs, empty bool) error {
 		return nil
 	}
 	b.undo(fields, format, codec.Limits{Size: codec.Bytes(limit)})
-	if _, ok := format.(json.Codec); ok && b.input.Err == nil && x.editsText(h) {
-		b.text = b.plain // transform decodes it if it has to
+	if b.input.Err == nil && x.editsInPlace(h, format) {
+		b.undecoded = b.plain // transform decodes it if it has to
 		return nil
 	}
 	b.decode(codec.Limits{Size: codec.Bytes(limit)})
 	return nil
 }
 
-// editsText reports whether nobody needs the value of a half's body.
-func (x *exchange) editsText(h *half) bool {
+// editsInPlace reports whether nobody needs the value of a half's body.
+func (x *exchange) editsInPlace(h *half, format codec.Codec) bool {
 	steps, breaker := x.route.Request(), x.route.Breaker()
 	if h == &x.response {
 		steps = x.route.Response()
@@ -132,7 +132,7 @@ func (x *exchange) editsText(h *half) bool {
 			return false
 		}
 	}
-	return steps.RunsOnText() && !x.translates()
+	return steps.RunsOn(format) && !x.translates()
 }
 
 // load reads the body up to limit.
@@ -167,7 +167,7 @@ func (b *body) undo(fields rules.Fields, format codec.Codec, limits codec.Limits
 
 // decode makes the steps' input of plain.
 func (b *body) decode(limits codec.Limits) {
-	b.text = nil
+	b.undecoded = nil
 	if b.input.Err != nil {
 		return
 	}
@@ -180,13 +180,13 @@ func (b *body) decode(limits codec.Limits) {
 	b.input.Value, b.original = value, original
 }
 
-// editText puts text in place of the body.
-func (b *body) editText(text []byte) error {
-	wire, err := b.coding.Encode(text)
+// editInPlace puts plain in place of a body that was not decoded.
+func (b *body) editInPlace(plain []byte) error {
+	wire, err := b.coding.Encode(plain)
 	if err != nil {
 		return err
 	}
-	b.plain, b.edited, b.isEdited = text, wire, true
+	b.plain, b.edited, b.isEdited = plain, wire, true
 	return nil
 }
 

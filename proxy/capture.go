@@ -90,10 +90,10 @@ func (b *body) observed(fields func(name string) string) (received, sent Payload
 		coding = fields("Content-Encoding")
 	}
 	switch {
-	case b.text != nil && b.isEdited:
-		return payloadOf(b.text, max, format), payloadOf(b.plain, max, format)
-	case b.text != nil:
-		return payloadOf(b.text, max, format), Payload{}
+	case b.undecoded != nil && b.isEdited:
+		return payloadOf(b.undecoded, max, format), payloadOf(b.plain, max, format)
+	case b.undecoded != nil:
+		return payloadOf(b.undecoded, max, format), Payload{}
 	case b.whole && b.original != nil && b.isEdited:
 		before, _ := b.coding.Decode(b.raw, encoding.Limits{Size: b.x.route.Limits().Body})
 		written := format

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/codec"
-	"github.com/sluice-proxy/sluice/codec/json"
-	"github.com/sluice-proxy/sluice/codec/stream"
 	"github.com/sluice-proxy/sluice/rules"
 )
 
@@ -48,10 +46,10 @@ func (x *exchange) stepStreamed(phase rules.Phase, fromCaller bool, m streamed) 
 	if !fromCaller {
 		in.Response = h.in
 	}
-	if !judged && phase == rules.StreamMessage && m.isText() && steps.RunsOnText() {
+	if !judged && m.failed == nil && steps.RunsOn(m.format) {
 		limits := codec.Limits{Size: x.route.Limits().Message}
-		if out, text, sure, err := steps.RunText(x.ctx, in, m.data, limits); sure && err == nil {
-			return x.textStepped(fromCaller, index, &m, &out, text)
+		if out, data, sure, err := steps.RunOn(x.ctx, in, m.format, m.data, limits); sure && err == nil {
+			return x.steppedInPlace(phase, fromCaller, index, &m, &out, data)
 		}
 	}
 	b := body{x: x}
@@ -92,20 +90,18 @@ func (x *exchange) stepStreamed(phase rules.Phase, fromCaller bool, m streamed) 
 	return left, edited, nil
 }
 
-// isText reports whether the message is a JSON text.
-func (m *streamed) isText() bool {
-	switch m.format.(type) {
-	case json.Codec, stream.NDJSON:
-		return m.failed == nil
+// steppedInPlace is the rest of stepStreamed for steps that ran on a message that
+// was not decoded.
+func (x *exchange) steppedInPlace(phase rules.Phase, fromCaller bool, index int, m *streamed, out *rules.Out, data []byte) (left [][]byte, edited bool, err error) {
+	if phase != rules.StreamMessage {
+		h, seen := &x.response, &x.record.Response
+		if fromCaller {
+			h, seen = &x.request, &x.record.Request
+		}
+		h.out, seen.Steps = out.Head, append(seen.Steps, out.Steps...)
 	}
-	return false
-}
-
-// textStepped is the rest of stepStreamed for steps that ran on the text of a
-// message.
-func (x *exchange) textStepped(fromCaller bool, index int, m *streamed, out *rules.Out, text []byte) (left [][]byte, edited bool, err error) {
-	if out.Edited && !bytes.Equal(text, m.data) {
-		left, edited = [][]byte{text}, true
+	if out.Edited && !bytes.Equal(data, m.data) {
+		left, edited = [][]byte{data}, true
 	}
 	if out.Reject != nil {
 		left, edited, err = nil, false, &rejection{out.Reject}

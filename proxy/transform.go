@@ -51,10 +51,10 @@ func (x *exchange) transform(steps *rules.Steps, h *half, seen *Half, response *
 		Head:     h.out,
 		Now:      x.record.Started,
 	}
-	if h.body.text != nil {
+	if h.body.undecoded != nil {
 		limits := codec.Limits{Size: x.route.Limits().Body}
-		if out, left, sure, err := steps.RunText(x.ctx, in, h.body.text, limits); sure {
-			return x.textTransformed(h, seen, response, out, left, err)
+		if out, left, sure, err := steps.RunOn(x.ctx, in, h.body.codec, h.body.undecoded, limits); sure {
+			return x.transformedInPlace(h, seen, response, out, left, err)
 		}
 		h.body.decode(limits)
 	}
@@ -87,9 +87,9 @@ func (x *exchange) transform(steps *rules.Steps, h *half, seen *Half, response *
 	return nil
 }
 
-// textTransformed is the rest of transform for steps that ran on the text of a
-// message.
-func (x *exchange) textTransformed(h *half, seen *Half, response *rules.Head, out rules.Out, left []byte, err error) error {
+// transformedInPlace is the rest of transform for steps that ran on a message that
+// was not decoded.
+func (x *exchange) transformedInPlace(h *half, seen *Half, response *rules.Head, out rules.Out, left []byte, err error) error {
 	seen.Steps = out.Steps
 	switch {
 	case err != nil:
@@ -98,10 +98,10 @@ func (x *exchange) textTransformed(h *half, seen *Half, response *rules.Head, ou
 		return &rejection{out.Reject}
 	}
 	h.out = out.Head
-	if !out.Edited || bytes.Equal(left, h.body.text) {
+	if !out.Edited || bytes.Equal(left, h.body.undecoded) {
 		return nil
 	}
-	if err := h.body.editText(left); err != nil {
+	if err := h.body.editInPlace(left); err != nil {
 		return x.encodeFailed(halfName(response), err)
 	}
 	h.out = withoutDigests(h.out)

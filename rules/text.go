@@ -1,18 +1,15 @@
 package rules
 
 import (
-	"bytes"
 	"context"
-	"sync"
 
 	"github.com/sluice-proxy/sluice/codec"
-	"github.com/sluice-proxy/sluice/codec/json"
 	plans "github.com/sluice-proxy/sluice/codec/plan"
 	"github.com/sluice-proxy/sluice/rules/internal/plan"
 )
 
-// planned is what the steps do to a message as a plan, which runs on a JSON text
-// without making values of it.
+// planned is what the steps do to a message as a plan, which runs on the message as
+// it stands, without values made of it.
 type planned struct {
 	plan  *plans.Plan
 	steps []int // of the route's, by their number in plan
@@ -20,7 +17,7 @@ type planned struct {
 }
 
 // Why says why the steps need the message's value, "" if they do not: they run on
-// its text, or do not look at it.
+// its bytes, or do not look at it.
 func (s *Steps) Why() string {
 	if s == nil {
 		return ""
@@ -85,29 +82,29 @@ func (s *Steps) compilePlan(limits Limits) {
 	}
 }
 
-// RunsOnText reports whether [Steps.RunText] may be sure of some messages.
-func (s *Steps) RunsOnText() bool { return s != nil && s.planned != nil }
+// RunsOn reports whether [Steps.RunOn] may be sure of some messages of format.
+func (s *Steps) RunsOn(format codec.Codec) bool {
+	_, ok := format.(plans.Editor)
+	return ok && s != nil && s.planned != nil
+}
 
-var runners = sync.Pool{New: func() any { return new(json.Runner) }}
-
-// RunText is [Steps.Run] for a message of JSON that was not decoded. If sure, out
-// and err are what Run would have come to, but for the bodies of its reports, and
-// left, if out.Edited, is what codec/json would make of out.Messages, which stays
-// empty: text itself if that is no edit. Otherwise only Run can tell.
-func (s *Steps) RunText(ctx context.Context, in In, text []byte, limits codec.Limits) (out Out, left []byte, sure bool, err error) {
+// RunOn is [Steps.Run] for a message that was not decoded, of a format of which
+// RunsOn is true. If sure, out and err are what Run would have come to, but for the
+// bodies of its reports, and left, if out.Edited, is what the format would make of
+// out.Messages, which stays empty: data itself if that is no edit. Otherwise only
+// Run can tell.
+func (s *Steps) RunOn(ctx context.Context, in In, format codec.Codec, data []byte, limits codec.Limits) (out Out, left []byte, sure bool, err error) {
 	r := &run{
 		In: in, limits: s.route.limits, out: Out{Head: in.Head},
 		scope: scope{request: in.Request, params: in.Params, response: in.Response, index: in.Index, now: in.Now},
 	}
-	runner := runners.Get().(*json.Runner)
-	defer runners.Put(runner)
-	result, err := runner.Run(s.planned.plan, text, r.scope.values(s.planned.uses), limits, nil)
-	if err != nil || result.Outcome == json.Unsure || result.Outcome == json.Nothing {
+	result, err := format.(plans.Editor).Edit(s.planned.plan, data, r.scope.values(s.planned.uses), limits)
+	if err != nil || result.Outcome == plans.Unsure || result.Outcome == plans.Nothing {
 		return Out{}, nil, false, nil // Run meets the same error
 	}
-	left, number := text, -1
-	if result.Outcome == json.Changed {
-		left = bytes.Clone(result.Data)
+	left, number := data, -1
+	if result.Outcome == plans.Changed {
+		left = result.Data
 	}
 	for i := range s.steps {
 		step := &s.steps[i]
@@ -125,7 +122,7 @@ func (s *Steps) RunText(ctx context.Context, in In, text []byte, limits codec.Li
 				r.out.Steps = append(r.out.Steps, report)
 				return r.out, nil, true, s.failed(step, err)
 			}
-		case step.reject != nil && result.Outcome == json.Stopped && result.Stop == number:
+		case step.reject != nil && result.Outcome == plans.Stopped && result.Stop == number:
 			r.out.Reject, report.Result = step.reject, "rejected"
 		case step.jq != nil && result.Ran&(1<<number) != 0:
 			r.out.Edited, report.Result, report.Count = true, "ran", 1

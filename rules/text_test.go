@@ -51,14 +51,14 @@ func TestStepsOnATextAreThoseOnItsValue(t *testing.T) {
 		{"  - jq: .n.m = 1\n", false},
 	} {
 		steps := stepsOf(t, test.steps)
-		if (steps.Why() == "") != steps.RunsOnText() {
-			t.Errorf("%s: runs on text: %v, why %q", test.steps, steps.RunsOnText(), steps.Why())
+		if (steps.Why() == "") != steps.RunsOn(json.Codec{}) {
+			t.Errorf("%s: runs on text: %v, why %q", test.steps, steps.RunsOn(json.Codec{}), steps.Why())
 		}
 		for i, text := range texts {
-			if !steps.RunsOnText() {
+			if !steps.RunsOn(json.Codec{}) {
 				continue
 			}
-			out, left, sure, err := steps.RunText(t.Context(), inputOf(now), []byte(text), codec.Limits{})
+			out, left, sure, err := steps.RunOn(t.Context(), inputOf(now), json.Codec{}, []byte(text), codec.Limits{})
 			if i == 0 && sure != test.sure {
 				t.Errorf("%s: sure: %v, want %v", test.steps, sure, test.sure)
 			}
@@ -102,7 +102,7 @@ func BenchmarkSteps(b *testing.B) {
 	b.Run("text", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, _, sure, err := steps.RunText(b.Context(), in, text, codec.Limits{}); !sure || err != nil {
+			if _, _, sure, err := steps.RunOn(b.Context(), in, json.Codec{}, text, codec.Limits{}); !sure || err != nil {
 				b.Fatal(sure, err)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/codec/plan"
 )
 
 // emitContainer writes v in the place of a container of its type: as the
@@ -24,7 +25,7 @@ func (r *Runner) emitContainer(at int32, v *val) {
 		before = r.decoded(text)
 	}
 	after := r.valueOf(*v)
-	if r.outcome != Changed {
+	if r.outcome != plan.Changed {
 		return
 	}
 	out, err := (&Original{data: text, value: before}).edit(after)

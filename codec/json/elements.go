@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"strconv"
+
+	"github.com/sluice-proxy/sluice/codec/plan"
 )
 
 // An editor pairs the elements of an array before and after a program, by
@@ -31,7 +33,7 @@ func (r *Runner) emitArray(at int32) {
 		touched = 1
 	}
 	base, edits := len(r.spans), r.edits
-	for c := r.nodes[at].first; c != 0 && r.outcome == Changed; c = r.nodes[c].next {
+	for c := r.nodes[at].first; c != 0 && r.outcome == plan.Changed; c = r.nodes[c].next {
 		n := &r.nodes[c]
 		if !n.touched {
 			continue
@@ -47,7 +49,7 @@ func (r *Runner) emitArray(at int32) {
 		s.to = len(r.out)
 		r.spans = append(r.spans, s)
 	}
-	if r.edits > edits && r.outcome == Changed {
+	if r.edits > edits && r.outcome == plan.Changed {
 		r.checkPairs(r.spans[base:])
 	}
 	r.spans = r.spans[:base]
@@ -112,7 +114,7 @@ func (r *Runner) leavesDiffer(at int32) bool {
 			continue
 		}
 		r.scratch = r.write(r.scratch[:from], &r.vals[r.nodes[r.leaf(c)].val])
-		if j, was := r.seen[h.hash(r.scratch[from:])]; h.odd || was && j != c || r.outcome != Changed {
+		if j, was := r.seen[h.hash(r.scratch[from:])]; h.odd || was && j != c || r.outcome != plan.Changed {
 			return false
 		}
 	}
@@ -309,7 +311,7 @@ func (r *Runner) emitFiltered(at int32) {
 			r.doubt()
 		}
 	}
-	if r.outcome != Changed {
+	if r.outcome != plan.Changed {
 		return
 	}
 	end := r.nodes[last].end

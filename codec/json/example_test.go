@@ -37,6 +37,6 @@ func ExampleRunner() {
 	}
 	var r json.Runner
 	result, err := r.Run(p, []byte(`{"email": "ann@example.org", "total": 1.10, "password": "p"}`), nil, codec.Limits{}, nil)
-	fmt.Println(result.Outcome == json.Changed, string(result.Data), err)
+	fmt.Println(result.Outcome == plan.Changed, string(result.Data), err)
 	// Output: true {"email": "x", "total": 1.10} <nil>
 }

@@ -5,7 +5,7 @@ import "github.com/sluice-proxy/sluice/codec/plan"
 // run does the statements at node at.
 func (r *Runner) run(body []plan.Stmt, at int32) {
 	for i := range body {
-		if r.outcome != Changed {
+		if r.outcome != plan.Changed {
 			return
 		}
 		r.stmt(&body[i], at)
@@ -15,7 +15,7 @@ func (r *Runner) run(body []plan.Stmt, at int32) {
 func (r *Runner) stmt(s *plan.Stmt, at int32) {
 	if s.By != nil {
 		r.by = r.eval(s.By, at)
-		if r.outcome != Changed {
+		if r.outcome != plan.Changed {
 			return
 		}
 	}
@@ -32,12 +32,12 @@ func (r *Runner) stmt(s *plan.Stmt, at int32) {
 			r.run(s.Else, at)
 		}
 	case plan.Select:
-		if !r.holds(s.Expr, at) && r.outcome == Changed {
-			r.outcome = Nothing
+		if !r.holds(s.Expr, at) && r.outcome == plan.Changed {
+			r.outcome = plan.Nothing
 		}
 	case plan.Stop:
-		if r.holds(s.Expr, at) && r.outcome == Changed {
-			r.outcome, r.stop = Stopped, s.Step
+		if r.holds(s.Expr, at) && r.outcome == plan.Changed {
+			r.outcome, r.stop = plan.Stopped, s.Step
 		}
 	case plan.Note:
 		r.ran |= 1 << s.Step
@@ -57,7 +57,7 @@ func (r *Runner) everywhere(s *plan.Stmt, at int32, v *val) {
 		r.there(s, at, v)
 		return
 	}
-	for c := r.elements(loop, at, s.Lists); c != 0 && r.outcome == Changed; c = r.nodes[c].next {
+	for c := r.elements(loop, at, s.Lists); c != 0 && r.outcome == plan.Changed; c = r.nodes[c].next {
 		if r.isThere(c) {
 			r.everywhere(s, c, v)
 		}
@@ -110,7 +110,7 @@ func (r *Runner) there(s *plan.Stmt, at int32, v *val) {
 		return
 	}
 	target := r.ensure(s.Place, at)
-	if target == none || r.outcome != Changed {
+	if target == none || r.outcome != plan.Changed {
 		return
 	}
 	switch s.Op {
@@ -144,7 +144,7 @@ func (r *Runner) remove(place int, at int32) {
 		r.touch(target)
 		return
 	}
-	for p := place; int32(p) != r.nodes[at].place && r.outcome == Changed; {
+	for p := place; int32(p) != r.nodes[at].place && r.outcome == plan.Changed; {
 		p = r.plan.Places[p].Parent
 		if parent := r.find(p, at); parent != none { // in jq it is another now, if an equal one
 			r.touch(parent)
@@ -160,7 +160,7 @@ func (r *Runner) filter(s *plan.Stmt, at int32) {
 		r.doubt()
 		return
 	}
-	for c := r.nodes[in].first; c != 0 && r.outcome == Changed; c = r.nodes[c].next {
+	for c := r.nodes[in].first; c != 0 && r.outcome == plan.Changed; c = r.nodes[c].next {
 		if !r.holds(s.Expr, c) {
 			r.nodes[c].state = isGone
 			r.touch(c)

@@ -135,7 +135,7 @@ func (r *Runner) object(at int32, i, depth int) int {
 		var end int
 		if place := r.member(at, children, text[key:keyEnd]); place != none {
 			child := r.add(place, at)
-			if r.outcome == Unsure {
+			if r.outcome == plan.Unsure {
 				return refused
 			}
 			n := &r.nodes[child]
@@ -221,7 +221,7 @@ func (r *Runner) array(at int32, i, depth int) int {
 		var end int
 		if place := r.element(p, int(count)); place != none || p.Members {
 			child := r.add(place, at)
-			if r.outcome == Unsure {
+			if r.outcome == plan.Unsure {
 				return refused
 			}
 			r.nodes[child].ordinal = count

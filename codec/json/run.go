@@ -23,34 +23,15 @@ type Runner struct {
 	spans   []span  // of the elements of an array that were touched
 	seen    map[uint64]int32
 
-	outcome Outcome // Changed as long as nothing else is known
+	outcome plan.Outcome // Changed as long as nothing else is known
 	stop    int
 	ran     uint64
 	most    int // bytes that may be made
 
+	spare []byte // where Edit has it put what it makes
 	out   []byte
 	pos   int // in text, of what is still to be copied
 	edits int
-}
-
-// Outcome is how a run ended.
-type Outcome uint8
-
-// The outcomes.
-const (
-	Unsure    Outcome = iota // the plan cannot tell: Decode, run the program itself, and Encode
-	Unchanged                // the message stays as it is
-	Changed                  // Data is the new message
-	Nothing                  // a Select did not hold: there is no message
-	Stopped                  // a Stop held
-)
-
-// Result is what a run came to.
-type Result struct {
-	Outcome Outcome
-	Data    []byte // Unchanged: what was given; Changed: dst with the new message behind it
-	Ran     uint64 // a bit for the Step of each Note that was met
-	Stop    int    // Stopped: the Step
 }
 
 // What a run may come to. Beyond it the program itself runs, which counts its
@@ -65,26 +46,26 @@ const (
 // errors. vars stand by their numbers in p. What it does not call [Unsure] is
 // what Decode, p's program and Encode make of data, byte for byte. The result
 // may share memory with dst or data, with nothing else.
-func (r *Runner) Run(p *plan.Plan, data []byte, vars []codec.Value, limits codec.Limits, dst []byte) (Result, error) {
+func (r *Runner) Run(p *plan.Plan, data []byte, vars []codec.Value, limits codec.Limits, dst []byte) (plan.Result, error) {
 	defer r.rest()
-	if err := r.read(p, data, vars, limits); err != nil || r.outcome == Unsure {
-		return Result{}, err
+	if err := r.read(p, data, vars, limits); err != nil || r.outcome == plan.Unsure {
+		return plan.Result{}, err
 	}
 	r.run(p.Body, 0)
-	if r.outcome == Changed && p.Result != nil {
+	if r.outcome == plan.Changed && p.Result != nil {
 		r.set(0, r.eval(p.Result, 0))
 	}
-	if r.outcome == Changed {
+	if r.outcome == plan.Changed {
 		r.splice(dst)
 	}
-	if r.outcome == Unsure {
-		return Result{}, nil
+	if r.outcome == plan.Unsure {
+		return plan.Result{}, nil
 	}
-	result := Result{Outcome: r.outcome, Ran: r.ran, Stop: r.stop}
+	result := plan.Result{Outcome: r.outcome, Ran: r.ran, Stop: r.stop}
 	switch r.outcome {
-	case Changed:
+	case plan.Changed:
 		result.Data = r.out
-	case Unchanged:
+	case plan.Unchanged:
 		result.Data = data
 	}
 	return result, nil
@@ -104,13 +85,13 @@ func (r *Runner) rest() {
 
 // Eval works out the Result of p, whose Body only selects and stops. The
 // outcome is Changed if there is a value.
-func (r *Runner) Eval(p *plan.Plan, data []byte, vars []codec.Value, limits codec.Limits) (codec.Value, Outcome, error) {
+func (r *Runner) Eval(p *plan.Plan, data []byte, vars []codec.Value, limits codec.Limits) (codec.Value, plan.Outcome, error) {
 	defer r.rest()
-	if err := r.read(p, data, vars, limits); err != nil || r.outcome == Unsure {
-		return nil, Unsure, err
+	if err := r.read(p, data, vars, limits); err != nil || r.outcome == plan.Unsure {
+		return nil, plan.Unsure, err
 	}
 	r.run(p.Body, 0)
-	if r.outcome != Changed {
+	if r.outcome != plan.Changed {
 		return nil, r.outcome, nil
 	}
 	v := r.valueOf(r.eval(p.Result, 0))
@@ -123,21 +104,21 @@ func (r *Runner) read(p *plan.Plan, data []byte, vars []codec.Value, limits code
 	r.plan, r.text, r.vars = p, data, vars
 	r.nodes, r.vals, r.scratch = r.nodes[:0], r.vals[:0], r.scratch[:0]
 	r.added, r.spans = r.added[:0], r.spans[:0]
-	r.outcome, r.stop, r.ran, r.most = Changed, 0, 0, max(maxMade, int(min(limits.Size, math.MaxInt32)))
+	r.outcome, r.stop, r.ran, r.most = plan.Changed, 0, 0, max(maxMade, int(min(limits.Size, math.MaxInt32)))
 	if int64(len(data)) <= min(int64(limits.Size), math.MaxInt32) {
 		i := skimSpace(data, startOf(data))
 		r.nodes = append(r.nodes, spot{parent: none})
-		if i = r.value(0, i, limits.Depth); i >= 0 && skimSpace(data, i) == len(data) || r.outcome == Unsure {
+		if i = r.value(0, i, limits.Depth); i >= 0 && skimSpace(data, i) == len(data) || r.outcome == plan.Unsure {
 			return nil
 		}
 	}
-	r.outcome = Unsure
+	r.outcome = plan.Unsure
 	_, _, err := Codec{}.Decode(data, limits)
 	return err
 }
 
 // doubt ends the run: the plan cannot tell.
-func (r *Runner) doubt() { r.outcome = Unsure }
+func (r *Runner) doubt() { r.outcome = plan.Unsure }
 
 // measure doubts if too much has been made.
 func (r *Runner) measure(made []byte) {

@@ -46,7 +46,7 @@ func checkSkim(t *testing.T, data []byte, depth int) {
 		switch {
 		case (runErr == nil) != (err == nil) || err != nil && runErr.Error() != err.Error():
 			t.Fatalf("running on %q at depth %d: %v, but the decoder says %v", data, depth, runErr, err)
-		case err == nil && result.Outcome != Unsure && (result.Outcome != Unchanged || !bytes.Equal(result.Data, data)):
+		case err == nil && result.Outcome != plan.Unsure && (result.Outcome != plan.Unchanged || !bytes.Equal(result.Data, data)):
 			t.Fatalf("running nothing on %q made %q", data, result.Data)
 		}
 	}
@@ -82,7 +82,7 @@ func TestManyPlacesAreNotForAPlan(t *testing.T) {
 	var r Runner
 	text := []byte(`{"a":[` + strings.Repeat("1,", maxNodes) + `1]}`)
 	result, err := r.Run(everywhere(), text, nil, codec.Limits{}, nil)
-	if err != nil || result.Outcome != Unsure {
+	if err != nil || result.Outcome != plan.Unsure {
 		t.Errorf("outcome %v, error %v, want Unsure", result.Outcome, err)
 	}
 	if most := cap(r.nodes) * 200; most > 40<<20 {

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sluice-proxy/sluice/codec/internal/value"
+	"github.com/sluice-proxy/sluice/codec/plan"
 )
 
 // splice writes what the run has left behind dst. It writes just what the
@@ -14,9 +15,9 @@ func (r *Runner) splice(dst []byte) {
 	r.out, r.pos, r.edits = dst, 0, 0
 	r.emit(0)
 	switch {
-	case r.outcome != Changed:
+	case r.outcome != plan.Changed:
 	case r.edits == 0:
-		r.outcome = Unchanged
+		r.outcome = plan.Unchanged
 	default:
 		r.keepTo(len(r.text))
 	}
@@ -38,7 +39,7 @@ func (r *Runner) cut(start, end int32) {
 func (r *Runner) emit(at int32) {
 	n := &r.nodes[at]
 	switch {
-	case !n.touched || r.outcome != Changed:
+	case !n.touched || r.outcome != plan.Changed:
 	case n.state == isSet:
 		if v := &r.vals[n.val]; v.kind == n.kind && v.isContainer() {
 			r.emitContainer(at, v)
@@ -199,7 +200,7 @@ func (r *Runner) emitAdded(n *spot, base int, others bool) {
 }
 
 func (r *Runner) writeMember(at int32, colon []byte) {
-	if r.measure(r.out); r.outcome != Changed {
+	if r.measure(r.out); r.outcome != plan.Changed {
 		return
 	}
 	w := writer{out: r.out}

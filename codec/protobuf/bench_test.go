@@ -72,7 +72,7 @@ func BenchmarkEdit(b *testing.B) {
 			start(b, data)
 			for b.Loop() {
 				result, err := r.Run(c, p.plan, data, nil, codec.Limits{}, out[:0])
-				if err != nil || result.Outcome != Changed {
+				if err != nil || result.Outcome != plan.Changed {
 					b.Fatal(result.Outcome, err)
 				}
 				out = result.Data

@@ -3,6 +3,8 @@ package protobuf
 import (
 	"maps"
 	"slices"
+
+	"github.com/sluice-proxy/sluice/codec/plan"
 )
 
 // putContainer sets the field of node at to a list or an object, which takes
@@ -79,7 +81,7 @@ func (r *Runner) detached(v *val) (any, bool) {
 	default:
 		return nil, false
 	}
-	return r.decoded(v.node), r.outcome == Changed
+	return r.decoded(v.node), r.outcome == plan.Changed
 }
 
 // addContainers adds two lists or two objects.

@@ -8,6 +8,8 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/sluice-proxy/sluice/codec/plan"
 )
 
 // cut is a record, or several in a row, that something else stands in for.
@@ -28,12 +30,12 @@ type tail struct {
 func (r *Runner) splice(dst []byte) {
 	r.out, r.pos, r.edits = dst, 0, 0
 	if !r.nodes[0].touched {
-		r.outcome = Unchanged
+		r.outcome = plan.Unchanged
 		return
 	}
 	r.emit(0)
-	if r.outcome == Changed && r.edits == 0 {
-		r.outcome = Unchanged
+	if r.outcome == plan.Changed && r.edits == 0 {
+		r.outcome = plan.Unchanged
 	}
 }
 
@@ -48,14 +50,14 @@ func (r *Runner) emit(at int32) {
 	r.tail = tails
 	lists := false
 	for i := range kids {
-		if kids[i].touched && r.outcome == Changed {
+		if kids[i].touched && r.outcome == plan.Changed {
 			lists = r.collect(r.nodes[at].first+int32(i)) || lists
 		}
 	}
 	r.oneofs(at)
 	slices.SortFunc(r.cuts[cuts:], byPlace)
 	r.pos = int(r.nodes[at].body)
-	for i := cuts; i < len(r.cuts) && r.outcome == Changed; i++ {
+	for i := cuts; i < len(r.cuts) && r.outcome == plan.Changed; i++ {
 		c := r.cuts[i]
 		r.out = append(r.out, r.text[r.pos:c.start]...)
 		if c.node == 0 {
@@ -74,7 +76,7 @@ func (r *Runner) emit(at int32) {
 		r.out = append(r.out, r.scratch[r.tails[i].from:r.tails[i].to]...)
 	}
 	r.tails = r.tails[:tails]
-	if lists && r.outcome == Changed {
+	if lists && r.outcome == plan.Changed {
 		r.checkLists(at)
 	}
 }

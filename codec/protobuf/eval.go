@@ -9,7 +9,7 @@ import (
 
 // eval works out e at node at. The result means nothing if the run is in doubt.
 func (r *Runner) eval(e *plan.Expr, at int32) val {
-	if r.measure(r.scratch); r.outcome != Changed {
+	if r.measure(r.scratch); r.outcome != plan.Changed {
 		return val{}
 	}
 	switch e.Op {

@@ -31,11 +31,12 @@ type Runner struct {
 	tails   []tail
 	tail    int // where those of the message that is written begin
 
-	outcome Outcome // Changed as long as nothing else is known
+	outcome plan.Outcome // Changed as long as nothing else is known
 	stop    int
 	ran     uint64
 	most    int // bytes that may be made
 
+	spare []byte // where Edit has it put what it makes
 	out   []byte
 	pos   int // in text, of what is still to be copied
 	edits int
@@ -45,26 +46,6 @@ type Runner struct {
 type binding struct {
 	plan    *plan.Plan
 	message *message
-}
-
-// Outcome is how a run ended.
-type Outcome uint8
-
-// The outcomes.
-const (
-	Unsure    Outcome = iota // the plan cannot tell: Decode, run the program itself, and Encode
-	Unchanged                // the message stays as it is
-	Changed                  // Data is the new message
-	Nothing                  // a Select did not hold: there is no message
-	Stopped                  // a Stop held
-)
-
-// Result is what a run came to.
-type Result struct {
-	Outcome Outcome
-	Data    []byte // Unchanged: what was given; Changed: dst with the new message behind it
-	Ran     uint64 // a bit for the Step of each Note that was met
-	Stop    int    // Stopped: the Step
 }
 
 // What a run may come to. Beyond it the program itself runs, which counts its
@@ -84,29 +65,29 @@ const (
 // not call [Unsure] is what Decode, p's program and Encode make of data, byte
 // for byte. Of a codec of another package it is always unsure. The result may
 // share memory with dst or data, with nothing else.
-func (r *Runner) Run(c codec.Codec, p *plan.Plan, data []byte, vars []codec.Value, limits codec.Limits, dst []byte) (Result, error) {
+func (r *Runner) Run(c codec.Codec, p *plan.Plan, data []byte, vars []codec.Value, limits codec.Limits, dst []byte) (plan.Result, error) {
 	if p.Result != nil { // it is no message, or one built anew
-		return Result{}, nil
+		return plan.Result{}, nil
 	}
 	defer r.rest()
-	if err := r.read(c, p, data, vars, limits); err != nil || r.outcome == Unsure {
-		return Result{}, err
+	if err := r.read(c, p, data, vars, limits); err != nil || r.outcome == plan.Unsure {
+		return plan.Result{}, err
 	}
 	r.run(p.Body, 0)
-	if r.outcome == Changed {
+	if r.outcome == plan.Changed {
 		r.splice(dst)
-		if r.outcome == Changed && bytes.Equal(r.out[len(dst):], data) {
-			r.outcome = Unchanged
+		if r.outcome == plan.Changed && bytes.Equal(r.out[len(dst):], data) {
+			r.outcome = plan.Unchanged
 		}
 	}
-	if r.outcome == Unsure {
-		return Result{}, nil
+	if r.outcome == plan.Unsure {
+		return plan.Result{}, nil
 	}
-	result := Result{Outcome: r.outcome, Ran: r.ran, Stop: r.stop}
+	result := plan.Result{Outcome: r.outcome, Ran: r.ran, Stop: r.stop}
 	switch r.outcome {
-	case Changed:
+	case plan.Changed:
 		result.Data = r.out
-	case Unchanged:
+	case plan.Unchanged:
 		result.Data = data
 	}
 	return result, nil
@@ -114,13 +95,13 @@ func (r *Runner) Run(c codec.Codec, p *plan.Plan, data []byte, vars []codec.Valu
 
 // Eval works out the Result of p, whose Body only selects and stops. The
 // outcome is Changed if there is a value.
-func (r *Runner) Eval(c codec.Codec, p *plan.Plan, data []byte, vars []codec.Value, limits codec.Limits) (codec.Value, Outcome, error) {
+func (r *Runner) Eval(c codec.Codec, p *plan.Plan, data []byte, vars []codec.Value, limits codec.Limits) (codec.Value, plan.Outcome, error) {
 	defer r.rest()
-	if err := r.read(c, p, data, vars, limits); err != nil || r.outcome == Unsure {
-		return nil, Unsure, err
+	if err := r.read(c, p, data, vars, limits); err != nil || r.outcome == plan.Unsure {
+		return nil, plan.Unsure, err
 	}
 	r.run(p.Body, 0)
-	if r.outcome != Changed {
+	if r.outcome != plan.Changed {
 		return nil, r.outcome, nil
 	}
 	v := r.valueOf(r.eval(p.Result, 0))
@@ -141,7 +122,7 @@ func (r *Runner) rest() {
 
 // read finds the places of p in data. Its error is that of Decode.
 func (r *Runner) read(c codec.Codec, p *plan.Plan, data []byte, vars []codec.Value, limits codec.Limits) error {
-	r.outcome = Unsure
+	r.outcome = plan.Unsure
 	of, ok := c.(messageCodec)
 	if !ok {
 		return nil
@@ -154,7 +135,7 @@ func (r *Runner) read(c codec.Codec, p *plan.Plan, data []byte, vars []codec.Val
 	r.nodes, r.vals, r.scratch = r.nodes[:0], r.vals[:0], r.scratch[:0]
 	r.cuts, r.tails = r.cuts[:0], r.tails[:0]
 	r.stop, r.ran, r.most = 0, 0, max(maxMade, int(min(limits.Size, math.MaxInt32)))
-	r.outcome = Changed
+	r.outcome = plan.Changed
 	if int64(len(data)) <= min(int64(limits.Size), math.MaxInt32) {
 		r.depth, r.slots = min(limits.Depth, maxDepth), slotsFor(len(data))
 		r.nodes = append(r.nodes, spot{parent: none, there: true, bodyEnd: int32(len(data))})
@@ -166,8 +147,8 @@ func (r *Runner) read(c codec.Codec, p *plan.Plan, data []byte, vars []codec.Val
 			return nil
 		}
 	}
-	sure := r.outcome != Unsure // about what the message is, though it may be refused
-	r.outcome = Unsure
+	sure := r.outcome != plan.Unsure // about what the message is, though it may be refused
+	r.outcome = plan.Unsure
 	if !sure {
 		return nil
 	}
@@ -198,7 +179,7 @@ func (r *Runner) bind(p *plan.Plan, m *message) *bound {
 }
 
 // doubt ends the run: the plan cannot tell.
-func (r *Runner) doubt() { r.outcome = Unsure }
+func (r *Runner) doubt() { r.outcome = plan.Unsure }
 
 // measure doubts if too much has been made.
 func (r *Runner) measure(made []byte) {

@@ -32,11 +32,11 @@ func TestRunWritesWhatEncodeWould(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := r.Run(c, p.plan, data, nil, codec.Limits{}, []byte("before"))
-		if err != nil || got.Outcome != Changed || string(got.Data) != "before"+string(want) {
+		if err != nil || got.Outcome != plan.Changed || string(got.Data) != "before"+string(want) {
 			t.Errorf("%s: %v %v %q, want %q", p.src, got.Outcome, err, got.Data, want)
 		}
 		again, err := r.Run(c, p.plan, want, nil, codec.Limits{}, nil)
-		if err != nil || again.Outcome != Unchanged || !bytes.Equal(again.Data, want) {
+		if err != nil || again.Outcome != plan.Unchanged || !bytes.Equal(again.Data, want) {
 			t.Errorf("%s a second time: %v %v", p.src, again.Outcome, err)
 		}
 	}
@@ -51,7 +51,7 @@ func TestRunAllocatesNothing(t *testing.T) {
 		var out []byte
 		run := func() {
 			result, err := r.Run(c, p.plan, data, nil, codec.Limits{}, out[:0])
-			if err != nil || result.Outcome != Changed {
+			if err != nil || result.Outcome != plan.Changed {
 				t.Fatal(result.Outcome, err)
 			}
 			out = result.Data
@@ -88,7 +88,7 @@ func TestRunIsAsStrictAsDecode(t *testing.T) {
 	} {
 		got, err := r.Run(c, p, []byte(test.data), nil, test.limits, nil)
 		_, _, want := c.Decode([]byte(test.data), test.limits)
-		if want == nil || err == nil || err.Error() != want.Error() || got.Outcome != Unsure {
+		if want == nil || err == nil || err.Error() != want.Error() || got.Outcome != plan.Unsure {
 			t.Errorf("%s: %v %v, want %v", test.name, got.Outcome, err, want)
 		}
 	}
@@ -105,11 +105,11 @@ func TestWhatRunsOnTheWireNot(t *testing.T) {
 		"a field that comes twice": sized(14, "a") + sized(14, "b"),
 	} {
 		got, err := r.Run(c, benchPlans[0].plan, []byte(data), nil, codec.Limits{}, nil)
-		if err != nil || got.Outcome != Unsure {
+		if err != nil || got.Outcome != plan.Unsure {
 			t.Errorf("%s: %v %v", name, got.Outcome, err)
 		}
 	}
-	if got, err := r.Run(Raw(), benchPlans[0].plan, nil, nil, codec.Limits{}, nil); err != nil || got.Outcome != Unsure {
+	if got, err := r.Run(Raw(), benchPlans[0].plan, nil, nil, codec.Limits{}, nil); err != nil || got.Outcome != plan.Unsure {
 		t.Errorf("without a descriptor: %v %v", got.Outcome, err)
 	}
 }
@@ -123,7 +123,7 @@ func TestEvalReadsWhatIsNotChanged(t *testing.T) {
 		Result: &plan.Expr{Op: plan.Read, Place: 2},
 	}
 	var r Runner
-	if v, outcome, err := r.Eval(c, p, data, nil, codec.Limits{}); v != "customer" || outcome != Changed || err != nil {
+	if v, outcome, err := r.Eval(c, p, data, nil, codec.Limits{}); v != "customer" || outcome != plan.Changed || err != nil {
 		t.Errorf("%v %v %v", v, outcome, err)
 	}
 	if _, _, err := r.Eval(c, p, []byte("\x08"), nil, codec.Limits{}); !errors.As(err, new(*codec.SyntaxError)) {

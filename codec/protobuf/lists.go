@@ -5,6 +5,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/sluice-proxy/sluice/codec/internal/value"
+	"github.com/sluice-proxy/sluice/codec/plan"
 )
 
 // made writes the record of a message that is not on the wire to the scratch,
@@ -121,7 +122,7 @@ func (r *Runner) collectScalars(at int32) {
 		return
 	}
 	f, packed := r.nodes[at].field, r.nodes[r.nodes[at].first].packed
-	for c := r.nodes[at].first; c != 0 && r.outcome == Changed; c = r.nodes[c].next {
+	for c := r.nodes[at].first; c != 0 && r.outcome == plan.Changed; c = r.nodes[c].next {
 		n := &r.nodes[c]
 		if n.state == isGone {
 			continue
@@ -214,7 +215,7 @@ func (r *Runner) checkLists(at int32) {
 			continue
 		}
 		var before, after []any
-		for c := n.first; c != 0 && r.outcome == Changed; c = r.nodes[c].next {
+		for c := n.first; c != 0 && r.outcome == plan.Changed; c = r.nodes[c].next {
 			e := &r.nodes[c]
 			if !e.touched || e.state == isGone {
 				continue
@@ -227,7 +228,7 @@ func (r *Runner) checkLists(at int32) {
 				r.doubt()
 			}
 		}
-		if r.outcome == Changed && !apart(before, after) {
+		if r.outcome == plan.Changed && !apart(before, after) {
 			r.doubt()
 		}
 	}

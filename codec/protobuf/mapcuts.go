@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/sluice-proxy/sluice/codec/plan"
 )
 
 // collectEntries finds what to cut in a map of which entries were written to.
@@ -28,7 +30,7 @@ func (r *Runner) collectEntries(at int32) {
 			added = append(added, of.keys[i])
 		}
 	}
-	if len(added) == 0 || r.outcome != Changed {
+	if len(added) == 0 || r.outcome != plan.Changed {
 		return
 	}
 	slices.Sort(added)

@@ -5,6 +5,8 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/sluice-proxy/sluice/codec/plan"
 )
 
 // skim reads the fields of a message from i to end, those of node at, which may
@@ -52,7 +54,7 @@ func (r *Runner) skim(m *message, i, end, depth int, at int32) bool {
 		child := int32(none)
 		if at != none {
 			child = r.found(at, f, start, i)
-			if r.outcome == Unsure {
+			if r.outcome == plan.Unsure {
 				return false
 			}
 		}

@@ -5,7 +5,10 @@ import (
 
 	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/codec/json"
+	"github.com/sluice-proxy/sluice/codec/plan"
 )
+
+var _ plan.Editor = NDJSON{}
 
 // NDJSON is JSON Lines: one JSON text a line, each ended by LF, with space
 // around it as JSON allows, so also CRLF. Blank lines are no messages.
@@ -64,6 +67,16 @@ func (NDJSON) Encode(original codec.Original, v codec.Value) ([]byte, error) {
 		return nil, err
 	}
 	return append(out, '\n'), nil
+}
+
+// Edit implements [plan.Editor]: the line end is white space of the text.
+func (NDJSON) Edit(p *plan.Plan, line []byte, vars []codec.Value, limits codec.Limits) (plan.Result, error) {
+	return json.Codec{}.Edit(p, line, vars, limits)
+}
+
+// Query implements [plan.Editor].
+func (NDJSON) Query(p *plan.Plan, line []byte, vars []codec.Value, limits codec.Limits) (codec.Value, plan.Outcome, error) {
+	return json.Codec{}.Query(p, line, vars, limits)
 }
 
 // lines cuts at LF.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/codec/json"
+	"github.com/sluice-proxy/sluice/codec/plan"
 	"github.com/sluice-proxy/sluice/rules/internal/jq"
 )
 
@@ -60,7 +61,7 @@ func benchPlan(b *testing.B, src string, text []byte) {
 	b.ReportAllocs()
 	for b.Loop() {
 		result, err := r.Run(p, text, nil, codec.Limits{}, out[:0])
-		if err != nil || result.Outcome == json.Unsure {
+		if err != nil || result.Outcome == plan.Unsure {
 			b.Fatal(result.Outcome, err)
 		}
 		out = result.Data

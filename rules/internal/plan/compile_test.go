@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/codec/json"
+	"github.com/sluice-proxy/sluice/codec/plan"
 	"github.com/sluice-proxy/sluice/rules/internal/jq"
 )
 
@@ -91,7 +92,7 @@ func TestWhatIsOddIsLeftToTheProgram(t *testing.T) {
 			continue
 		}
 		result, err := r.Run(p, []byte(c.text), testValues(), codec.Limits{}, nil)
-		if err != nil || result.Outcome != json.Unsure {
+		if err != nil || result.Outcome != plan.Unsure {
 			t.Errorf("%s on %s: got %s (%v) %v", c.src, c.text, result.Data, result.Outcome, err)
 		}
 	}
@@ -108,7 +109,7 @@ func TestRunsAllocateNothing(t *testing.T) {
 		var out []byte
 		run := func() {
 			result, err := r.Run(p, text, nil, codec.Limits{}, out[:0])
-			if err != nil || result.Outcome != json.Changed {
+			if err != nil || result.Outcome != plan.Changed {
 				t.Fatal(result.Outcome, err)
 			}
 			out = result.Data

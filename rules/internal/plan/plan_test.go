@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/codec/json"
+	"github.com/sluice-proxy/sluice/codec/plan"
 	"github.com/sluice-proxy/sluice/rules/internal/jq"
 )
 
@@ -33,39 +34,39 @@ func programOf(src string) *jq.Program {
 }
 
 // slow is what steps make of a text without a plan.
-func slow(steps []step, text []byte) (json.Result, error) {
+func slow(steps []step, text []byte) (plan.Result, error) {
 	v, original, err := json.Codec{}.Decode(text, codec.Limits{})
 	if err != nil {
-		return json.Result{}, err
+		return plan.Result{}, err
 	}
 	ran := uint64(0)
 	for i, s := range steps {
 		if s.when != nil {
 			holds, count, err := results(s.when, v)
 			if err != nil || count != 1 || holds != true && holds != false {
-				return json.Result{}, fmt.Errorf("no condition: %w", err)
+				return plan.Result{}, fmt.Errorf("no condition: %w", err)
 			}
 			if holds == false {
 				continue
 			}
 		}
 		if s.Stop {
-			return json.Result{Outcome: json.Stopped, Stop: i, Ran: ran}, nil
+			return plan.Result{Outcome: plan.Stopped, Stop: i, Ran: ran}, nil
 		}
 		ran |= 1 << i
 		after, count, err := results(s.jq, v)
 		if err != nil || count > 1 {
-			return json.Result{}, fmt.Errorf("no result: %w", err)
+			return plan.Result{}, fmt.Errorf("no result: %w", err)
 		}
 		v = after
 		if count == 0 {
-			return json.Result{Outcome: json.Nothing, Ran: ran}, nil
+			return plan.Result{Outcome: plan.Nothing, Ran: ran}, nil
 		}
 	}
 	out, err := json.Codec{}.Encode(original, v)
-	result := json.Result{Outcome: json.Changed, Data: out, Ran: ran}
+	result := plan.Result{Outcome: plan.Changed, Data: out, Ran: ran}
 	if bytes.Equal(out, text) {
-		result.Outcome = json.Unchanged
+		result.Outcome = plan.Unchanged
 	}
 	return result, err
 }
@@ -117,15 +118,15 @@ func differ(t testing.TB, r *json.Runner, given []Step, text []byte, n *tally) {
 	var syntax *codec.SyntaxError
 	switch {
 	case errors.As(wantErr, &syntax) || errors.Is(wantErr, codec.ErrTooLarge):
-		if err == nil && got.Outcome != json.Unsure || err != nil && err.Error() != wantErr.Error() {
+		if err == nil && got.Outcome != plan.Unsure || err != nil && err.Error() != wantErr.Error() {
 			t.Fatalf("%+v on %q: got %v %v, want %v", given, text, got.Outcome, err, wantErr)
 		}
 		n.failed++
 	case err != nil:
 		t.Fatalf("%+v on %q: %v", given, text, err)
-	case got.Outcome == json.Unsure && wantErr != nil:
+	case got.Outcome == plan.Unsure && wantErr != nil:
 		n.failed++
-	case got.Outcome == json.Unsure:
+	case got.Outcome == plan.Unsure:
 		n.unsure++
 	case wantErr != nil || got.Outcome != want.Outcome || got.Stop != want.Stop || got.Ran != want.Ran || !bytes.Equal(got.Data, want.Data):
 		t.Fatalf("%+v on %q:\n got %+v %q\nwant %+v %q %v", given, text, got, got.Data, want, want.Data, wantErr)
@@ -175,7 +176,7 @@ func differValue(t testing.TB, r *json.Runner, src string, text []byte, n *tally
 	got, outcome, err := r.Eval(p, text, testValues(), codec.Limits{})
 	v, _, wantErr := json.Codec{}.Decode(text, codec.Limits{})
 	if wantErr != nil {
-		if err == nil && outcome != json.Unsure || err != nil && err.Error() != wantErr.Error() {
+		if err == nil && outcome != plan.Unsure || err != nil && err.Error() != wantErr.Error() {
 			t.Fatalf("%s on %q: got %v %v, want %v", src, text, outcome, err, wantErr)
 		}
 		n.failed++
@@ -185,9 +186,9 @@ func differValue(t testing.TB, r *json.Runner, src string, text []byte, n *tally
 	switch {
 	case err != nil:
 		t.Fatalf("%s on %q: %v", src, text, err)
-	case outcome == json.Unsure && wantErr != nil:
+	case outcome == plan.Unsure && wantErr != nil:
 		n.failed++
-	case outcome == json.Unsure:
+	case outcome == plan.Unsure:
 		n.unsure++
 	case wantErr != nil || count != 1 || !same(got, want):
 		t.Fatalf("%s on %q: got %v, want %v %v", src, text, got, want, wantErr)

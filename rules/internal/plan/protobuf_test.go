@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/codec/json"
+	"github.com/sluice-proxy/sluice/codec/plan"
 	"github.com/sluice-proxy/sluice/codec/protobuf"
 )
 
@@ -47,39 +48,39 @@ func wireCodecs(t testing.TB) (all, old codec.Codec) {
 }
 
 // slowly is what steps make of a message without a plan.
-func slowly(of codec.Codec, steps []step, data []byte) (result protobuf.Result, malformed bool, err error) {
+func slowly(of codec.Codec, steps []step, data []byte) (result plan.Result, malformed bool, err error) {
 	v, original, err := of.Decode(data, codec.Limits{})
 	if err != nil {
-		return protobuf.Result{}, true, err
+		return plan.Result{}, true, err
 	}
 	ran := uint64(0)
 	for i, s := range steps {
 		if s.when != nil {
 			holds, count, err := results(s.when, v)
 			if err != nil || count != 1 || holds != true && holds != false {
-				return protobuf.Result{}, false, fmt.Errorf("no condition: %w", err)
+				return plan.Result{}, false, fmt.Errorf("no condition: %w", err)
 			}
 			if holds == false {
 				continue
 			}
 		}
 		if s.Stop {
-			return protobuf.Result{Outcome: protobuf.Stopped, Stop: i, Ran: ran}, false, nil
+			return plan.Result{Outcome: plan.Stopped, Stop: i, Ran: ran}, false, nil
 		}
 		ran |= 1 << i
 		after, count, err := results(s.jq, v)
 		if err != nil || count > 1 {
-			return protobuf.Result{}, false, fmt.Errorf("no result: %w", err)
+			return plan.Result{}, false, fmt.Errorf("no result: %w", err)
 		}
 		v = after
 		if count == 0 {
-			return protobuf.Result{Outcome: protobuf.Nothing, Ran: ran}, false, nil
+			return plan.Result{Outcome: plan.Nothing, Ran: ran}, false, nil
 		}
 	}
 	out, err := of.Encode(original, v)
-	result = protobuf.Result{Outcome: protobuf.Changed, Data: out, Ran: ran}
+	result = plan.Result{Outcome: plan.Changed, Data: out, Ran: ran}
 	if bytes.Equal(out, data) {
-		result.Outcome = protobuf.Unchanged
+		result.Outcome = plan.Unchanged
 	}
 	return result, false, err
 }
@@ -115,15 +116,15 @@ func differOnWire(t testing.TB, r *protobuf.Runner, of codec.Codec, given []Step
 	want, malformed, wantErr := slowly(of, steps, data)
 	switch {
 	case malformed:
-		if err == nil && got.Outcome != protobuf.Unsure || err != nil && err.Error() != wantErr.Error() {
+		if err == nil && got.Outcome != plan.Unsure || err != nil && err.Error() != wantErr.Error() {
 			t.Fatalf("%+v on %q: got %v %v, want %v", given, data, got.Outcome, err, wantErr)
 		}
 		n.failed++
 	case err != nil:
 		t.Fatalf("%+v on %q: %v", given, data, err)
-	case got.Outcome == protobuf.Unsure && wantErr != nil:
+	case got.Outcome == plan.Unsure && wantErr != nil:
 		n.failed++
-	case got.Outcome == protobuf.Unsure:
+	case got.Outcome == plan.Unsure:
 		n.unsure++
 	case wantErr != nil || got.Outcome != want.Outcome || got.Stop != want.Stop || got.Ran != want.Ran || !bytes.Equal(got.Data, want.Data):
 		v, _, _ := of.Decode(data, codec.Limits{})
@@ -167,7 +168,7 @@ func differValueOnWire(t testing.TB, r *protobuf.Runner, of codec.Codec, src str
 	got, outcome, err := r.Eval(of, p, data, testValues(), codec.Limits{})
 	v, _, wantErr := of.Decode(data, codec.Limits{})
 	if wantErr != nil {
-		if err == nil && outcome != protobuf.Unsure || err != nil && err.Error() != wantErr.Error() {
+		if err == nil && outcome != plan.Unsure || err != nil && err.Error() != wantErr.Error() {
 			t.Fatalf("%s on %q: got %v %v, want %v", src, data, outcome, err, wantErr)
 		}
 		n.failed++
@@ -177,9 +178,9 @@ func differValueOnWire(t testing.TB, r *protobuf.Runner, of codec.Codec, src str
 	switch {
 	case err != nil:
 		t.Fatalf("%s on %q: %v", src, data, err)
-	case outcome == protobuf.Unsure && wantErr != nil:
+	case outcome == plan.Unsure && wantErr != nil:
 		n.failed++
-	case outcome == protobuf.Unsure:
+	case outcome == plan.Unsure:
 		n.unsure++
 	case wantErr != nil || count != 1 || !same(got, want):
 		t.Fatalf("%s on %q: got %v, want %v %v", src, data, got, want, wantErr)
@@ -213,7 +214,7 @@ func TestValuesAreTheirProgramsOnWire(t *testing.T) {
 	t.Logf("%+v", n)
 }
 
-// usualOnWire are programs as rule files have them, which must run as plans.
+// usualOnWire are programs as rule files have them, which must run as plan.
 var usualOnWire = []string{
 	`.text = "x"`, `.text = "masked" | del(.maybe_text)`, `.node.next.name = "x"`, `.i32 += 1`, `.s64 -= 1`, `.maybe = 0`, `.maybe = null`, `.flag = true`, `.color = "RED"`, `.dbl *= 2`,
 	`.data = "QUI="`, `del(.node)`, `del(.nodes)`, `del(.counts)`, `.nodes[].name = "x"`, `del(.nodes[].weight)`, `.nodes[].weight += 1`, `.nodes |= map(select(.weight > 1))`, `del(.nodes[0])`,

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/codec/plan"
 	"github.com/sluice-proxy/sluice/codec/protobuf"
 	"github.com/sluice-proxy/sluice/rules/internal/jq"
 )
@@ -56,7 +57,7 @@ func BenchmarkWire(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				result, err := r.Run(all, p, data, nil, codec.Limits{}, out[:0])
-				if err != nil || result.Outcome != protobuf.Changed {
+				if err != nil || result.Outcome != plan.Changed {
 					b.Fatal(result.Outcome, err)
 				}
 				out = result.Data
