@@ -222,10 +222,7 @@ func (x *exchange1) passTunnel() error {
 	c.p.watch.Remove(r.callerWatched)
 	c.p.watch.Remove(r.upToken)
 	if x.readsWebSocket() {
-		w := x.newWebSocket(c.tcp, r.up, r.in.Take(), r.reply.Take())
-		c.race.enter(LaneRelay, w)
-		w.run()
-		c.end(c.failure())
+		x.carryWebSocket(LaneRelay, c.tcp, r.up, r.in.Take(), r.reply.Take())
 		return nil
 	}
 	c.pipe = splice.New(c.tcp, r.up, splice.Options{FirstAtoB: r.in.Take(), FirstBtoA: r.reply.Take(), Pipes: &c.p.pipes})

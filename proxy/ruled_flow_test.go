@@ -265,9 +265,9 @@ func TestRuledExtendedConnectPasses(t *testing.T) {
 		}
 		t.Run(way, func(t *testing.T) {
 			talk := startTalk(t, []string{rule}, http2.Setting{ID: http2.SettingEnableConnectProtocol, Val: 1})
-			talk.caller.head(1, false, ":method", "CONNECT", ":protocol", "websocket", ":scheme", "http", ":path", "/x", ":authority", "a.test", "sec-websocket-version", "13")
+			talk.caller.head(1, false, ":method", "CONNECT", ":protocol", "x-own", ":scheme", "http", ":path", "/x", ":authority", "a.test", "sec-websocket-version", "13")
 			up := talk.upstream()
-			up.expect("HEADERS 1 :method=CONNECT :protocol=websocket :scheme=http :path=/x :authority=a.test sec-websocket-version=13")
+			up.expect("HEADERS 1 :method=CONNECT :protocol=x-own :scheme=http :path=/x :authority=a.test sec-websocket-version=13")
 			up.head(1, false, ":status", "200")
 			talk.caller.next()
 			for range 3 {

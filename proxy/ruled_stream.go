@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -28,6 +29,7 @@ type ruledStream struct {
 	pumped    bool          // pump was started: somebody sends the request's body until it ends
 	expects   bool          // the caller waits for 100 Continue
 	continued bool          // it was told so from here, since a step reads the body
+	waiting   io.ReadCloser // the request's body, until it is known whether it becomes a WebSocket; nil: it does not wait
 	sending   bool          // the request goes to the upstream, which decides now
 
 	// upstream is written once, by the exchange's goroutine and with state held.
@@ -82,6 +84,7 @@ func (x *ruledStream) begin(head *http2.Head, seen *seenHead, end bool, malforme
 	if !head.Kept {
 		x.fields = slices.Clone(head.Fields)
 	}
+	x.websocket = asksWebSocket2(&head.Request)
 	x.expects = !end && strings.EqualFold(valueOf2(head.Fields, "expect"), "100-continue")
 	x.caller.Hold()
 	x.request.body = body{x: &x.exchange, stream: &callerBody2{x: x}, size: declared2(head.Fields, end)}

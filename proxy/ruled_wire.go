@@ -24,7 +24,11 @@ func (x *ruledStream) send() error {
 	if err := x.openUpstream(http2.NewHead(fields), end); err != nil {
 		return err
 	}
-	if !end {
+	switch {
+	case end:
+	case x.websocket && (x.route.Request() != nil || x.route.Response() != nil):
+		x.waiting = body // its messages meet steps once both have agreed, not before
+	default:
 		x.upload(body)
 	}
 	x.r.link.Flush()
@@ -189,9 +193,14 @@ func (x *ruledStream) respond() error {
 	x.record.Status = x.response.out.Status
 	x.began = true
 	x.caller.SendHead(http2.NewHead(fields), end)
-	if end {
+	switch {
+	case end:
 		x.r.link.Flush()
 		return nil
+	case x.waiting != nil && x.readsWebSocket():
+		return x.passWebSocket() // websocket_sides.go
+	case x.waiting != nil:
+		x.upload(x.waiting)
 	}
 	return x.download(body, func() *http2.Head {
 		switch {
@@ -334,8 +343,14 @@ func abortCode2(u *http2.Stream) http2.ErrCode {
 	if u == nil {
 		return http2.InternalError
 	}
+	return resetCode2(u.Err())
+}
+
+// resetCode2 is the code that a stream is reset with because another one ended
+// with err.
+func resetCode2(err error) http2.ErrCode {
 	var e *http2.Error
-	if errors.As(u.Err(), &e) && e.Reason == http2.ResetByPeer {
+	if errors.As(err, &e) && e.Reason == http2.ResetByPeer {
 		return e.Code
 	}
 	return http2.InternalError

@@ -121,10 +121,7 @@ func (x *netLane) pass() error {
 	said = append(said[:len(said):len(said)], nc.(*frontConn).unread()...)
 	replied, _ := t.reader.Peek(t.reader.Buffered())
 	if x.readsWebSocket() {
-		w := x.newWebSocket(c.tcp, t.up, said, replied)
-		c.race.enter(LaneExchange, w)
-		w.run()
-		c.end(c.failure())
+		x.carryWebSocket(LaneExchange, c.tcp, t.up, said, replied)
 		return nil
 	}
 	c.pipe = splice.New(c.tcp, t.up, splice.Options{FirstAtoB: said, FirstBtoA: replied, Pipes: &c.p.pipes})

@@ -4,17 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/proxy/internal/intercept"
-	"github.com/sluice-proxy/sluice/proxy/internal/sock"
-	"github.com/sluice-proxy/sluice/proxy/internal/splice"
 	"github.com/sluice-proxy/sluice/proxy/internal/websocket"
 	"github.com/sluice-proxy/sluice/rules"
 )
@@ -25,24 +21,42 @@ import (
 type webSocket struct {
 	x                    *exchange
 	toUpstream, toCaller webSocketWay
-	refusing             sync.Once
+
+	refusing sync.Once
+	refused  error // of a message; read when both ways are over
 }
 
 // webSocketWay is one direction of a webSocket.
 type webSocketWay struct {
-	from, to *net.TCPConn
-	in       *sock.Reader
+	from, to webSocketSide
 	masked   bool // as a client's frames are
 
-	mu     sync.Mutex // guards stream and over, and writes to to
+	mu     sync.Mutex // guards stream and over, and what is said to to
 	stream *websocket.Stream
 	out    []byte
 	over   bool // nothing more goes on
+
+	failed error // what reading from ended with, if not with its end; of the goroutine that carries
+}
+
+// webSocketSide is one of the two ends of a webSocket, whatever its bytes come
+// in. What is said to it is said by one goroutine at a time.
+type webSocketSide interface {
+	// receive waits for bytes, which are valid until the next call. Its error is
+	// io.EOF at the end, and os.ErrDeadlineExceeded after the time of leaveBy.
+	receive() ([]byte, error)
+	say(b []byte) error
+	sayEnd()                 // nothing more is said
+	hearsLast()              // the other side has ended
+	leaveBy(until time.Time) // receive and say wait no longer than that
+	deaf(err error)          // what this side says reaches nobody any more
+	reset(err error)         // the other side ended with err, before its time
 }
 
 // opensWebSocket reports whether the exchange has become a WebSocket.
 func (x *exchange) opensWebSocket() bool {
-	return x.websocket && x.response.in.Status == http.StatusSwitchingProtocols
+	status := x.response.in.Status
+	return x.websocket && (status == http.StatusSwitchingProtocols || x.c.protocol == HTTP2 && status/100 == 2)
 }
 
 // readsWebSocket reports whether its messages may meet steps.
@@ -64,19 +78,19 @@ func (x *exchange) stepUpgrade(steps *rules.Steps) error {
 
 var errExtension = errors.New("an extension of WebSocket that is not known here")
 
-// newWebSocket joins two connections, of which said and replied were read before.
-func (x *exchange) newWebSocket(caller, up *net.TCPConn, said, replied []byte) *webSocket {
+// newWebSocket joins two sides.
+func (x *exchange) newWebSocket(caller, up webSocketSide) *webSocket {
 	x.stream = streamRules{generation: x.set.Number, route: x.route, params: x.params}
 	w := &webSocket{x: x}
 	fromCaller, fromUpstream, _ := websocket.Negotiated(x.response.in.Fields.Values("Sec-WebSocket-Extensions"))
-	w.toUpstream = w.newWay(caller, up, said, true, fromCaller)
-	w.toCaller = w.newWay(up, caller, replied, false, fromUpstream)
+	w.toUpstream = w.newWay(caller, up, true, fromCaller)
+	w.toCaller = w.newWay(up, caller, false, fromUpstream)
 	return w
 }
 
-func (w *webSocket) newWay(from, to *net.TCPConn, first []byte, fromCaller bool, deflate *websocket.Deflate) webSocketWay {
+func (w *webSocket) newWay(from, to webSocketSide, fromCaller bool, deflate *websocket.Deflate) webSocketWay {
 	return webSocketWay{
-		from: from, to: to, in: sock.NewReader(from, &w.x.p.buffers, slices.Clone(first)), masked: fromCaller,
+		from: from, to: to, masked: fromCaller,
 		stream: websocket.New(websocket.Config{
 			Deflate: deflate, Max: int(w.x.route.Limits().Message),
 			Text: func(data []byte, failed error) ([][]byte, bool, error) { return w.text(fromCaller, data, failed) },
@@ -94,52 +108,44 @@ func (w *webSocket) text(fromCaller bool, data []byte, failed error) ([][]byte, 
 	return w.x.stepStreamed(rules.StreamMessage, fromCaller, streamed{data: data, format: format, lenient: true, failed: failed})
 }
 
-// Close ends both connections at once.
-func (w *webSocket) Close() {
-	intercept.Reset(w.toUpstream.from)
-	intercept.Reset(w.toUpstream.to)
-}
-
 // run carries messages until both sides have ended.
 func (w *webSocket) run() {
 	var upstream sync.WaitGroup
 	upstream.Go(func() { w.carry(&w.toCaller, &w.toUpstream) })
 	w.carry(&w.toUpstream, &w.toCaller)
 	upstream.Wait()
-	w.toUpstream.to.Close()
 }
 
 // carry carries one way until its end.
 func (w *webSocket) carry(way, back *webSocketWay) {
 	for {
-		if len(way.in.Buffered()) == 0 {
-			if _, err := way.in.Fill(); err != nil {
-				way.ended(err, back)
+		got, err := way.from.receive()
+		if len(got) > 0 {
+			switch err, unheard := way.pass(got); {
+			case unheard != nil:
+				way.from.deaf(unheard)
 				return
+			case err != nil:
+				w.refuse(err)
 			}
 		}
-		switch err, wrote := way.pass(); {
-		case wrote != nil:
-			intercept.Reset(way.from)
+		if err != nil {
+			way.ended(err, back)
 			return
-		case err != nil:
-			w.refuse(err)
 		}
 	}
 }
 
-// pass passes what is there. err is of the messages, wrote of the connection.
-func (way *webSocketWay) pass() (err, wrote error) {
+// pass passes what came. err is of the messages, unheard of who hears them.
+func (way *webSocketWay) pass(got []byte) (err, unheard error) {
 	way.mu.Lock()
 	defer way.mu.Unlock()
-	got := way.in.Buffered()
-	defer way.in.Discard(len(got))
 	if way.over {
 		return nil, nil
 	}
 	way.out, err = way.stream.Append(way.out[:0], got)
 	if len(way.out) > 0 {
-		_, wrote = way.to.Write(way.out)
+		unheard = way.to.say(way.out)
 	}
 	way.out = kept(way.out)
 	if _, ok := err.(*websocket.Error); ok { // not as the cause of a step's error
@@ -149,7 +155,7 @@ func (way *webSocketWay) pass() (err, wrote error) {
 		}
 		err = &Error{Origin: origin, Reason: intercept.Protocol, Err: err}
 	}
-	return err, wrote
+	return err, unheard
 }
 
 // ended does to the other side what this one did.
@@ -158,7 +164,8 @@ func (way *webSocketWay) ended(err error, back *webSocketWay) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return // it has been told that this is over, or does not come to an end
 	case !errors.Is(err, io.EOF):
-		intercept.Reset(way.to)
+		way.failed = err
+		way.to.reset(err)
 		return
 	}
 	way.mu.Lock()
@@ -167,21 +174,22 @@ func (way *webSocketWay) ended(err error, back *webSocketWay) {
 		return
 	}
 	way.over = true
-	_ = way.to.CloseWrite() // a connection that is gone says so to its reader
-	_ = back.from.SetReadDeadline(time.Now().Add(splice.DefaultHalfClose))
+	way.to.sayEnd()
+	back.from.hearsLast()
 }
 
 // refuse ends the connection because of a message: both sides hear a Close frame
 // that says why, and have a moment to hang up.
 func (w *webSocket) refuse(err error) {
 	w.refusing.Do(func() {
+		w.refused = err
 		w.x.mu.Lock()
 		w.x.explain(err)
 		w.x.mu.Unlock()
 		code, reason := closeOf(err)
 		until := time.Now().Add(farewell)
-		w.toUpstream.from.SetDeadline(until)
-		w.toUpstream.to.SetDeadline(until)
+		w.toUpstream.from.leaveBy(until)
+		w.toUpstream.to.leaveBy(until)
 		w.toUpstream.mu.Lock()
 		defer w.toUpstream.mu.Unlock()
 		w.toCaller.mu.Lock() // both at once: who hears it and hangs up must not be first
@@ -199,9 +207,9 @@ func (way *webSocketWay) sayClose(code uint16, reason string) {
 	}
 	way.over = true
 	if way.stream.Between() {
-		_, _ = way.to.Write(websocket.AppendClose(nil, code, reason, way.masked)) // who is gone need not be told
+		_ = way.to.say(websocket.AppendClose(nil, code, reason, way.masked)) // who is gone need not be told
 	}
-	_ = way.to.CloseWrite()
+	way.to.sayEnd()
 }
 
 // closeOf is the status and reason of a Close frame for an error.

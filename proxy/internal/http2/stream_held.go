@@ -105,12 +105,9 @@ func (s *Stream) Read(b []byte) (n int, err error) {
 	l := s.hop.link
 	l.mu.Lock()
 	h := s.held
-	for h.read == len(h.data) && !s.peerEnded {
-		if err := s.failed(); err != nil {
-			l.mu.Unlock()
-			return 0, err
-		}
-		h.changed.Wait()
+	if err := s.awaitData(); err != nil {
+		l.mu.Unlock()
+		return 0, err
 	}
 	n = copy(b, h.data[h.read:])
 	h.read += n
@@ -130,6 +127,41 @@ func (s *Stream) Read(b []byte) (n int, err error) {
 		l.Flush()
 	}
 	return n, err
+}
+
+// Take is Read for those who hold no buffer while they wait: it hands over all
+// that is there.
+func (s *Stream) Take() (data []byte, err error) {
+	l := s.hop.link
+	l.mu.Lock()
+	h := s.held
+	if err := s.awaitData(); err != nil {
+		l.mu.Unlock()
+		return nil, err
+	}
+	data = h.data[h.read:]
+	h.data, h.read = nil, 0
+	if s.peerEnded {
+		err = io.EOF
+	}
+	s.consumed(len(data))
+	flush := s.hop.hasOutput()
+	l.mu.Unlock()
+	if flush {
+		l.Flush()
+	}
+	return data, err
+}
+
+// awaitData waits for data, or the peer's end. link.mu is held.
+func (s *Stream) awaitData() error {
+	for s.held.read == len(s.held.data) && !s.peerEnded {
+		if err := s.failed(); err != nil {
+			return err
+		}
+		s.held.changed.Wait()
+	}
+	return nil
 }
 
 // Trailers are what followed the data, nil for none. They are complete once
