@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +16,8 @@ type benchCase struct {
 	Title string
 	Spec  traffic.Spec
 	Of    figure
+	// Others are the loads of proxies that take another one.
+	Others map[string]traffic.Spec
 	// Proxies are names of kinds, in the order of the table.
 	Proxies []string
 	Gates   []gate
@@ -48,8 +51,8 @@ type gate struct {
 	Name string  // whose figure; empty: sluice
 	Peer string  // whom it is compared with; empty: nobody, Must and Aim are absolute
 	Plus bool    // Must and Aim are what may be added to the peer's figure, not factors
-	Must float64 // the gate
-	Aim  float64
+	Must float64 // the gate; 0: none
+	Aim  float64 // 0: none
 }
 
 // The kinds of proxies; see targets.go for each.
@@ -58,6 +61,10 @@ const (
 	sluiceRules  = "sluice+rules"
 	sluiceNoTap  = "sluice-notap"
 	sluiceTapped = "sluice+tapped"
+	sluiceEdit   = "sluice+edit" // has a rule with the load's edit
+	sluiceGet    = "sluice-get"  // sluice with the load of case 1
+	nginxLua     = "nginx+lua"
+	haproxyLua   = "haproxy+lua"
 	nginx        = "nginx"
 	haproxy      = "haproxy"
 	reverseProxy = "reverseproxy"
@@ -73,6 +80,7 @@ func allCases(files int) []benchCase {
 	withRules := []string{sluice, sluiceRules, nginx, haproxy, reverseProxy}
 	get := traffic.Spec{Kind: traffic.Get, Conns: 64}
 	unary := traffic.Spec{Kind: traffic.Unary, Conns: 8, Streams: 8}
+	unedited := traffic.Spec{Kind: traffic.Call, Conns: 8, Streams: 8}
 	return []benchCase{
 		{
 			ID: "1", Title: "HTTP/1.1 GET 100 B, 64 connections", Spec: get, Of: perRequest(), Proxies: withRules,
@@ -96,6 +104,19 @@ func allCases(files int) []benchCase {
 			ID: "7", Title: "gRPC bidi, 8 connections × 8 streams × 4 messages in flight",
 			Spec: traffic.Spec{Kind: traffic.Bidi, Conns: 8, Streams: 8, InFlight: 4}, Of: perMessage(), Proxies: withRules,
 			Gates: []gate{{Peer: haproxy, Must: 1.3, Aim: 1.05}, {Name: sluiceRules, Peer: haproxy, Must: 1.3, Aim: 1.05}},
+		},
+		jsonCase("8", "1 KiB", traffic.SmallOrder, traffic.Mask, gate{Must: 0.6}),
+		jsonCase("9", "16 KiB", traffic.LargeOrder, traffic.Mask, gate{Must: 0.25, Aim: 0.15}),
+		jsonCase("10", "1 KiB", traffic.SmallOrder, traffic.Total, gate{Must: 1.2, Aim: 0.8}),
+		{
+			ID: "11", Title: fmt.Sprintf("gRPC unary 0.5 KiB, saturated, edited: `%s`", traffic.Mask), Of: perRequest(),
+			Spec:    traffic.Spec{Kind: traffic.Call, Edit: traffic.Mask, Conns: 8, Streams: 8},
+			Others:  map[string]traffic.Spec{sluiceRules: unedited, sluice: unedited},
+			Proxies: []string{sluiceEdit, sluiceRules, sluice},
+			Gates: []gate{
+				{Name: sluiceEdit, Peer: sluiceRules, Plus: true, Must: 2, Aim: 0.5},
+				{Name: sluiceEdit, Peer: sluice, Plus: true, Must: 2, Aim: 0.5},
+			},
 		}, {
 			ID: "13a", Title: "resident memory, 64 busy HTTP/1.1 connections", Spec: get, Of: resident(), Proxies: everybody,
 			Gates: []gate{{Must: 40, Aim: 25}}, Fresh: true, Most: 3,
@@ -113,6 +134,30 @@ func allCases(files int) []benchCase {
 			Gates: []gate{{Name: sluiceTapped, Peer: sluice, Plus: true, Must: 0.5, Aim: 0.2}, {Peer: sluiceNoTap, Plus: true, Must: 0.5, Aim: 0.2}},
 		},
 	}
+}
+
+// jsonCase is orders of JSON of so many bytes, edited by Sluice and by peers
+// with Lua; g is what it is to be in comparison with nginx. Beside it is what
+// the same orders cost that no rule is for, and case 1.
+func jsonCase(id, length string, size int, e traffic.Edit, g gate) benchCase {
+	way := "on the text"
+	if e == traffic.Total {
+		way = "by value"
+	}
+	g.Name, g.Peer = sluiceEdit, nginxLua
+	c := benchCase{
+		ID: id, Title: fmt.Sprintf("HTTP/1.1 POST %s of JSON, 64 connections, edited %s: `%s`", length, way, e), Of: perRequest(),
+		Spec:    traffic.Spec{Kind: traffic.Order, Size: size, Edit: e, Conns: 64},
+		Others:  map[string]traffic.Spec{sluice: {Kind: traffic.Order, Size: size, Conns: 64}},
+		Proxies: []string{sluiceEdit, sluice, nginxLua, haproxyLua},
+		Gates:   []gate{g, {Name: sluiceEdit, Peer: haproxyLua}, {Name: sluiceEdit, Peer: sluice, Plus: true}},
+	}
+	if id == "8" {
+		c.Others[sluiceGet] = traffic.Spec{Kind: traffic.Get, Conns: 64}
+		c.Proxies = slices.Insert(c.Proxies, 2, sluiceGet)
+		c.Gates = append(c.Gates, gate{Name: sluiceEdit, Peer: sluiceGet, Plus: true, Aim: 3})
+	}
+	return c
 }
 
 // redirectCases compare a real REDIRECT with a listener of Sluice's own, in
@@ -156,12 +201,33 @@ func (c benchCase) only(list string) benchCase {
 	return c
 }
 
+// usual is the kind of Sluice that a case is about.
+func (c benchCase) usual() string {
+	if c.Spec.Edit != "" {
+		return sluiceEdit
+	}
+	return sluice
+}
+
+// specOf is the load that a proxy takes.
+func (c benchCase) specOf(proxy string) traffic.Spec {
+	if spec, ok := c.Others[proxy]; ok {
+		return spec
+	}
+	return c.Spec
+}
+
 // timed is c with the durations of its runs. Connections that idle do it long
 // enough for a collector and its scavenger to have come by.
 func (c benchCase) timed(warm, length time.Duration) benchCase {
 	c.Spec.Warm, c.Spec.For = warm, length
 	if c.Spec.Kind == traffic.Idle {
 		c.Spec.For = max(3*time.Second, length)
+	}
+	c.Others = maps.Clone(c.Others)
+	for name, spec := range c.Others {
+		spec.Warm, spec.For = warm, length
+		c.Others[name] = spec
 	}
 	return c
 }

@@ -9,7 +9,7 @@ import (
 // The peers' configurations are the defaults, but for what the comments in
 // them say.
 //
-//go:embed nginx.conf.tmpl haproxy.cfg.tmpl sluice.yaml.tmpl
+//go:embed nginx.conf.tmpl haproxy.cfg.tmpl haproxy.lua.tmpl sluice.yaml.tmpl
 var configs embed.FS
 
 // settings fill a configuration's template.
@@ -21,11 +21,13 @@ type settings struct {
 	HTTP1, GRPC, Raw                         string // addresses to listen on
 	HTTP1Upstream, GRPCUpstream, RawUpstream string
 
-	StreamModule string // of nginx; empty: built in
-	HTTP2On      bool   // nginx 1.25.1 and later have http2 as a directive
+	Modules []string // of nginx, that are not built in
+	HTTP2On bool     // nginx 1.25.1 and later have http2 as a directive
+	Lua     string   // what a peer does to the order v; empty: nothing
 
 	Health  string // of Sluice
 	NoTap   bool
+	Schema  bool // there is a schema of the messages
 	Inbound bool // Sluice is at the end of a redirect
 }
 

@@ -87,7 +87,7 @@ func (l *lab) startInPod(p *pod, name string) (*target, error) {
 			return nil, fmt.Errorf("sluice iptables apply: %w: %s", err, out)
 		}
 	}
-	if err := s.forSluice(name); err != nil {
+	if err := s.forSluice(name, ""); err != nil {
 		return nil, err
 	}
 	args := append(sidecar[:len(sidecar):len(sidecar)], l.sluice, "run", "-c", dir+"/sluice.yaml")

@@ -29,9 +29,9 @@ type runner struct {
 // left out.
 func (r *runner) run(ctx context.Context, c benchCase) (outcome, error) {
 	for name := range r.also {
-		if at := slices.Index(c.Proxies, sluice); at >= 0 {
+		if at := slices.Index(c.Proxies, c.usual()); at >= 0 {
 			c.Proxies = slices.Insert(slices.Clone(c.Proxies), at+1, name)
-			c.Gates = append(slices.Clone(c.Gates), gate{Peer: name})
+			c.Gates = append(slices.Clone(c.Gates), gate{Name: c.usual(), Peer: name})
 		}
 	}
 	o := outcome{benchCase: c, By: map[string]samples{}}
@@ -62,7 +62,7 @@ func (r *runner) run(ctx context.Context, c benchCase) (outcome, error) {
 				}
 				targets[name] = t
 			}
-			result, err := r.measure(ctx, c, t)
+			result, err := r.measure(ctx, c, name, t)
 			if err != nil {
 				return o, fmt.Errorf("case %s, %s: %w", c.ID, name, err)
 			}
@@ -91,15 +91,15 @@ func (r *runner) start(c benchCase, name string) (*target, error) {
 	}
 	// nginx has an upstream connection for each stream, of which an open loop
 	// may have many.
-	p := plan{name: name, binary: r.sluice, upstream: r.backend.at, conns: c.Spec.Conns + 1024}
+	p := plan{name: name, kind: name, binary: r.sluice, upstream: r.backend.at, conns: c.Spec.Conns + 1024, edit: c.Spec.Edit}
 	if binary, ok := r.also[name]; ok {
-		p.binary = binary
+		p.binary, p.kind = binary, c.usual()
 	}
 	return r.startTarget(p)
 }
 
-func (r *runner) measure(ctx context.Context, c benchCase, t *target) (traffic.Result, error) {
-	spec := c.Spec
+func (r *runner) measure(ctx context.Context, c benchCase, name string, t *target) (traffic.Result, error) {
+	spec := c.specOf(name)
 	spec.Address, spec.PIDs, spec.OnCPU = t.at[spec.Kind.Protocol()], t.pids, r.cpus.proxy
 	return r.load(ctx, t.caller, spec)
 }
@@ -131,7 +131,7 @@ func (r *runner) profile(ctx context.Context, c benchCase, targets map[string]*t
 		longer.Spec.For = time.Duration(seconds)*time.Second + 500*time.Millisecond
 		done := make(chan error, 1)
 		go func() { done <- t.profile(seconds, path) }()
-		_, err := r.measure(ctx, longer, t)
+		_, err := r.measure(ctx, longer, name, t)
 		if err := errors.Join(err, <-done); err != nil {
 			return fmt.Errorf("case %s, %s: %w", c.ID, name, err)
 		}

@@ -66,9 +66,13 @@ func writeGates(w io.Writer, outcomes []outcome) {
 			value, held := o.held(g)
 			verdict := "**fail**"
 			switch {
-			case g.Must == 0:
+			case g.Must == 0 && g.Aim == 0:
 				verdict = ""
-			case value <= g.Aim:
+			case g.Must == 0 && value <= g.Aim:
+				verdict = "aim reached"
+			case g.Must == 0:
+				verdict = "aim missed"
+			case g.Aim != 0 && value <= g.Aim:
 				verdict = "pass, aim reached"
 			case held:
 				verdict = "pass"
@@ -80,15 +84,18 @@ func writeGates(w io.Writer, outcomes []outcome) {
 			case g.Peer != "":
 				peer, format = fmt.Sprintf("%s %s", g.Peer, number(o.figure(g.Peer), o.Of.Digits)), "%.2f ×"
 			}
-			must, aim := fmt.Sprintf(format, g.Must), fmt.Sprintf(format, g.Aim)
-			if g.Must == 0 {
-				must, aim = "–", "–"
+			must, aim := "–", "–"
+			if g.Must != 0 {
+				must = fmt.Sprintf(format, g.Must)
+			}
+			if g.Aim != 0 {
+				aim = fmt.Sprintf(format, g.Aim)
 			}
 			result := "–"
 			if !math.IsNaN(value) {
 				result = fmt.Sprintf(format, value)
 			}
-			row(w, o.ID, o.Title, o.Of.Unit, fmt.Sprintf("%s %s", g.name(), number(o.figure(g.name()), o.Of.Digits)), peer,
+			row(w, o.ID, strings.ReplaceAll(o.Title, "|", `\|`), o.Of.Unit, fmt.Sprintf("%s %s", g.name(), number(o.figure(g.name()), o.Of.Digits)), peer,
 				result, must, aim, verdict)
 		}
 	}

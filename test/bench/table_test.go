@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-proxy/sluice/codec/json"
+	"github.com/sluice-proxy/sluice/rules"
 	"github.com/sluice-proxy/sluice/test/bench/internal/traffic"
 )
 
@@ -100,7 +102,7 @@ func TestARunReplacesWhatIsBetweenTheMarks(t *testing.T) {
 }
 
 func TestCasesAreChosenByIDAndByNumber(t *testing.T) {
-	tests := map[string]string{"": "1 2 3 4 5 6 7 13a 13b 13c 15a 15b", "5,1": "5 1", "13": "13a 13b 13c", "15b": "15b"}
+	tests := map[string]string{"": "1 2 3 4 5 6 7 8 9 10 11 13a 13b 13c 15a 15b", "5,1": "5 1", "13": "13a 13b 13c", "15b": "15b"}
 	for list, want := range tests {
 		chosen, err := choose(allCases(20_000), list)
 		if err != nil {
@@ -116,5 +118,41 @@ func TestCasesAreChosenByIDAndByNumber(t *testing.T) {
 	}
 	if _, err := choose(allCases(20_000), "99"); err == nil {
 		t.Error("-case 99: want an error")
+	}
+}
+
+// The table says so.
+func TestEditsRunOnTheTextOrByValue(t *testing.T) {
+	for edit, onText := range map[traffic.Edit]bool{traffic.Mask: true, traffic.Total: false} {
+		var files []rules.File
+		for name, text := range ruleFiles(sluiceEdit, edit) {
+			files = append(files, rules.File{Name: name + ".yaml", Text: []byte(text)})
+		}
+		set, problems := rules.Compile(files)
+		if set == nil || len(set.Routes()) != len(files) {
+			t.Fatalf("%s: %v", edit, problems)
+		}
+		for _, route := range set.Routes() {
+			if got := route.Request().RunsOn(json.Codec{}); got != onText {
+				t.Errorf("%s, %s: on the text: %t, want %t: %s", edit, route.Name(), got, onText, route.Request().Why())
+			}
+		}
+	}
+}
+
+func TestAnAimWithoutAGateIsReachedOrMissed(t *testing.T) {
+	o := outcome{
+		benchCase: benchCase{ID: "8", Title: "a | b", Of: perRequest(), Gates: []gate{{Peer: nginx, Plus: true, Aim: 3}, {Name: haproxy, Peer: nginx, Plus: true, Aim: 3}}},
+		By:        map[string]samples{sluice: {took(24)}, haproxy: {took(22)}, nginx: {took(20)}},
+	}
+	var b strings.Builder
+	writeGates(&b, []outcome{o})
+	for _, want := range []string{
+		"| 8 | a \\| b | µs/request | sluice 24.0 | nginx 20.0 | +4.00 | – | +3.00 | aim missed |\n",
+		"| 8 | a \\| b | µs/request | haproxy 22.0 | nginx 20.0 | +2.00 | – | +3.00 | aim reached |\n",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("got:\n%s\nwant in it:\n%s", b.String(), want)
+		}
 	}
 }

@@ -39,10 +39,12 @@ var errMissing = errors.New("is not installed: test/bench/peers installs it")
 // plan is how to start a proxy.
 type plan struct {
 	name     string
+	kind     string // of proxy; see the constants
 	binary   string // of Sluice
 	upstream map[traffic.Protocol]string
 	conns    int
-	prefix   []string // before the proxy's command
+	edit     traffic.Edit // that the proxy does to orders
+	prefix   []string     // before the proxy's command
 }
 
 // startTarget starts the proxy of that name and waits until it serves.
@@ -64,6 +66,9 @@ func (l *lab) startTarget(p plan) (*target, error) {
 		Dir: dir, Conns: p.conns, Most: (l.files - 1024) / 2, HTTP1: ports[0], GRPC: ports[1], Raw: ports[2], Health: ports[3],
 		HTTP1Upstream: p.upstream[traffic.HTTP1], GRPCUpstream: p.upstream[traffic.GRPC], RawUpstream: p.upstream[traffic.RawTCP],
 	}
+	if p.name == nginxLua || p.name == haproxyLua {
+		s.Lua = luaOf(p.edit)
+	}
 	t, err := l.startAs(p, s)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.name, err)
@@ -78,8 +83,8 @@ func (l *lab) startTarget(p plan) (*target, error) {
 
 func (l *lab) startAs(p plan, s settings) (*target, error) {
 	var args []string
-	switch p.name {
-	case nginx:
+	switch p.kind {
+	case nginx, nginxLua:
 		path, err := s.forNginx()
 		if err != nil {
 			return nil, err
@@ -88,8 +93,8 @@ func (l *lab) startAs(p plan, s settings) (*target, error) {
 			return nil, err
 		}
 		args = []string{path, "-p", s.Dir, "-e", s.Dir + "/error.log", "-c", s.Dir + "/nginx.conf"}
-	case haproxy:
-		path, err := look(haproxy)
+	case haproxy, haproxyLua:
+		path, err := s.forHAProxy()
 		if err != nil {
 			return nil, err
 		}
@@ -100,8 +105,8 @@ func (l *lab) startAs(p plan, s settings) (*target, error) {
 	case reverseProxy:
 		args = []string{l.self, "reverseproxy", s.HTTP1, s.HTTP1Upstream, s.GRPC, s.GRPCUpstream}
 	default:
-		s.NoTap = p.name == sluiceNoTap
-		if err := s.forSluice(p.name); err != nil {
+		s.NoTap = p.kind == sluiceNoTap
+		if err := s.forSluice(p.kind, p.edit); err != nil {
 			return nil, err
 		}
 		args = []string{p.binary, "run", "-c", s.Dir + "/sluice.yaml"}
@@ -119,20 +124,14 @@ func (s settings) write(name string) error {
 	return os.WriteFile(filepath.Join(s.Dir, name), text, 0o644)
 }
 
-// elsewhere are rules that no request of the benchmarks matches, but that
-// requests of any connection could: so Sluice has to look at each.
-const (
-	elsewhereHTTP = "match:\n  http: GET /nowhere/{id}\nresponse:\n  - jq: .found = true\n"
-	elsewhereGRPC = "match:\n  grpc: bench.Nowhere/Get\nresponse:\n  - jq: .found = true\n"
-)
-
-func (s settings) forSluice(name string) error {
+func (s settings) forSluice(name string, edit traffic.Edit) error {
 	rules := filepath.Join(s.Dir, "rules")
 	err := os.Mkdir(rules, 0o755)
-	if name == sluiceRules {
-		err = errors.Join(err,
-			os.WriteFile(filepath.Join(rules, "http.yaml"), []byte(elsewhereHTTP), 0o644),
-			os.WriteFile(filepath.Join(rules, "grpc.yaml"), []byte(elsewhereGRPC), 0o644))
+	for file, text := range ruleFiles(name, edit) {
+		err = errors.Join(err, os.WriteFile(filepath.Join(rules, file+".yaml"), []byte(text), 0o644))
+	}
+	if s.Schema = name == sluiceEdit; s.Schema {
+		err = errors.Join(err, os.WriteFile(filepath.Join(s.Dir, "bench.proto"), []byte(traffic.Schema), 0o644))
 	}
 	return errors.Join(err, s.write("sluice.yaml"))
 }
@@ -144,12 +143,24 @@ func (s *settings) forNginx() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// Debian's stream module is a package of its own.
-	const module = "/usr/lib/nginx/modules/ngx_stream_module.so"
-	if _, err := os.Stat(module); err == nil {
-		s.StreamModule = module
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return "", err
+	// Debian's modules are packages of their own. Lua's needs the one before it.
+	modules := []string{"ngx_stream_module.so"}
+	if s.Lua != "" {
+		modules = append(modules, "ndk_http_module.so", "ngx_http_lua_module.so")
+	}
+	for _, module := range modules {
+		module = "/usr/lib/nginx/modules/" + module
+		switch _, err := os.Stat(module); {
+		case err == nil:
+			s.Modules = append(s.Modules, module)
+		case !errors.Is(err, fs.ErrNotExist):
+			return "", err
+		case s.Lua != "":
+			return "", fmt.Errorf("nginx's Lua %w", errMissing)
+		}
+	}
+	if s.Lua != "" && !hasCJSON("5.1") {
+		return "", fmt.Errorf("the JSON library of nginx's Lua %w", errMissing)
 	}
 	var major, minor, patch int
 	if _, err := fmt.Sscanf(nginxVersion(path), "%d.%d.%d", &major, &minor, &patch); err != nil {
@@ -157,6 +168,26 @@ func (s *settings) forNginx() (string, error) {
 	}
 	s.HTTP2On = major > 1 || minor > 25 || minor == 25 && patch >= 1
 	return path, nil
+}
+
+// forHAProxy answers HAProxy's path, and writes the Lua that it is to run.
+func (s settings) forHAProxy() (string, error) {
+	path, err := look(haproxy)
+	if err != nil || s.Lua == "" {
+		return path, err
+	}
+	out, _ := exec.Command(path, "-vv").Output() // without a version it has no Lua
+	_, version, _ := strings.Cut(string(out), "Built with Lua version : Lua ")
+	if len(version) < 3 || !hasCJSON(version[:3]) {
+		return "", fmt.Errorf("the JSON library of HAProxy's Lua %w", errMissing)
+	}
+	return path, s.write("haproxy.lua")
+}
+
+// hasCJSON reports whether Debian's lua-cjson is there for a version of Lua.
+func hasCJSON(version string) bool {
+	found, _ := filepath.Glob("/usr/lib/*/lua/" + version + "/cjson.so") // the pattern is good
+	return len(found) > 0
 }
 
 // look finds a peer also where an ordinary user's PATH does not lead.
@@ -200,7 +231,7 @@ func (t *target) ready(name string, s settings) error {
 		}
 	}
 	return t.await(func() (err error) {
-		if t.pids, err = t.family(); err == nil && name == nginx && len(t.pids) < 2 {
+		if t.pids, err = t.family(); err == nil && (name == nginx || name == nginxLua) && len(t.pids) < 2 {
 			err = errors.New("no worker yet")
 		}
 		return err
@@ -208,7 +239,7 @@ func (t *target) ready(name string, s settings) error {
 }
 
 func (t *target) isSluice(name string) bool {
-	return name != nginx && name != haproxy && name != reverseProxy
+	return name != nginx && name != haproxy && name != reverseProxy && name != nginxLua && name != haproxyLua
 }
 
 // attachTap follows the tap as `sluice tap` does, and never reads.

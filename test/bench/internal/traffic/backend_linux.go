@@ -20,11 +20,12 @@ func Backend(listeners map[Protocol]net.Listener, end *os.File) error {
 	}
 	small, _ := http1Answer(Get)
 	large, _ := http1Answer(Download)
-	answers := &http1Answers{small: small, large: large}
+	answers := &http1Answers{small: small, large: large, orders: orderCheckers()}
+	methods := grpcMethods()
 	block := bulk(rawBlock)
 	makers := map[Protocol]func(*conn) protocol{
 		HTTP1:  func(c *conn) protocol { return &http1Server{conn: c, answers: answers} },
-		GRPC:   func(c *conn) protocol { return newGRPCServer(c) },
+		GRPC:   func(c *conn) protocol { return newGRPCServer(c, methods) },
 		RawTCP: func(c *conn) protocol { return &rawServer{conn: c, block: block} },
 	}
 	for p, listener := range listeners {

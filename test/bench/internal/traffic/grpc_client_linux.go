@@ -13,6 +13,8 @@ type grpcClient struct {
 	*caller
 	link
 	conn    *conn
+	sent    []byte // each message, framed
+	want    []byte // what comes for it
 	calls   map[uint32]*grpcCall
 	free    []*grpcCall // whose memory serves again
 	next    uint32
@@ -33,12 +35,16 @@ type grpcCall struct {
 }
 
 func newGRPCClient(c *conn, shared *caller) *grpcClient {
-	path := unaryPath
-	if shared.spec.Kind == Bidi {
+	path, sent, want := unaryPath, framed, framed
+	switch e := shared.spec.Edit; shared.spec.Kind {
+	case Bidi:
 		path = bidiPath
+	case Call:
+		o := orderProto(protoOrder)
+		path, sent, want = e.Method(), frameMessage(o.proto()), frameMessage(o.after(e).proto())
 	}
 	g := &grpcClient{
-		caller: shared, link: newLink(requestHead(path)), conn: c, calls: map[uint32]*grpcCall{}, next: 1,
+		caller: shared, link: newLink(requestHead(path)), conn: c, sent: sent, want: want, calls: map[uint32]*grpcCall{}, next: 1,
 	}
 	c.out = append(c.out, preface...)
 	c.out = appendFrame(c.out, frameSettings, 0, 0, []byte{0, 2, 0, 0, 0, 0}) // no push
@@ -91,12 +97,12 @@ func (g *grpcClient) flushCall(call *grpcCall) bool {
 		flags = flagEndStream
 	}
 	for ; call.pending > 0; call.pending-- {
-		if g.send < len(framed) || call.window < len(framed) {
+		if g.send < len(g.sent) || call.window < len(g.sent) {
 			return false
 		}
-		g.send -= len(framed)
-		call.window -= len(framed)
-		g.conn.out = appendFrame(g.conn.out, frameData, flags, call.id, framed)
+		g.send -= len(g.sent)
+		call.window -= len(g.sent)
+		g.conn.out = appendFrame(g.conn.out, frameData, flags, call.id, g.sent)
 	}
 	return true
 }
@@ -194,12 +200,12 @@ func (g *grpcClient) data(f frame) error {
 		return errors.New("an answer without trailers")
 	}
 	for p := f.payload; len(p) > 0; {
-		n := min(len(framed)-call.got, len(p))
-		if !bytes.Equal(p[:n], framed[call.got:call.got+n]) {
-			return errors.New("a message is not what was sent")
+		n := min(len(g.want)-call.got, len(p))
+		if !bytes.Equal(p[:n], g.want[call.got:call.got+n]) {
+			return errors.New("a message is not what should come")
 		}
 		p = p[n:]
-		if call.got += n; call.got == len(framed) {
+		if call.got += n; call.got == len(g.want) {
 			call.got = 0
 			g.message(call)
 		}

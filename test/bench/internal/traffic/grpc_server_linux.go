@@ -10,6 +10,7 @@ import (
 type grpcServer struct {
 	link
 	conn    *conn
+	methods map[string]grpcMethod
 	greeted bool
 	streams map[uint32]*grpcStream
 	free    []*grpcStream
@@ -22,9 +23,23 @@ const (
 	trailersIndex = 1
 )
 
+// grpcMethod is what the backend does with a call.
+type grpcMethod struct {
+	echo bool   // messages without end
+	want []byte // the only message of another one, framed
+}
+
+func grpcMethods() map[string]grpcMethod {
+	methods := map[string]grpcMethod{bidiPath: {echo: true}, unaryPath: {want: framed}}
+	for _, e := range []Edit{"", Mask} {
+		methods[e.Method()] = grpcMethod{want: frameMessage(orderProto(protoOrder).after(e).proto())}
+	}
+	return methods
+}
+
 type grpcStream struct {
 	id      uint32
-	echo    bool
+	method  grpcMethod
 	ended   bool   // all of the request has come
 	request []byte // of a unary call
 	pending []byte // DATA that waits for a window
@@ -32,8 +47,8 @@ type grpcStream struct {
 	owed    int
 }
 
-func newGRPCServer(c *conn) *grpcServer {
-	s := &grpcServer{link: newLink(answerHead(), answerTrailers()), conn: c, streams: map[uint32]*grpcStream{}}
+func newGRPCServer(c *conn, methods map[string]grpcMethod) *grpcServer {
+	s := &grpcServer{link: newLink(answerHead(), answerTrailers()), conn: c, methods: methods, streams: map[uint32]*grpcStream{}}
 	c.out = appendFrame(c.out, frameSettings, 0, 0, nil)
 	c.out = appendWindowUpdate(c.out, 0, ourWindow-defaultWindow)
 	return s
@@ -81,7 +96,8 @@ func (s *grpcServer) head(f frame) error {
 	if err != nil {
 		return fmt.Errorf("decode a head: %w", err)
 	}
-	if got.path != unaryPath && got.path != bidiPath {
+	method, ok := s.methods[got.path]
+	if !ok {
 		return fmt.Errorf("unknown method %q", got.path)
 	}
 	var stream *grpcStream
@@ -90,9 +106,9 @@ func (s *grpcServer) head(f frame) error {
 	} else {
 		stream = new(grpcStream)
 	}
-	*stream = grpcStream{id: f.stream, echo: got.path == bidiPath, window: s.initial, request: stream.request[:0], pending: stream.pending[:0]}
+	*stream = grpcStream{id: f.stream, method: method, window: s.initial, request: stream.request[:0], pending: stream.pending[:0]}
 	s.streams[f.stream] = stream
-	if stream.echo {
+	if stream.method.echo {
 		s.conn.out = appendFrame(s.conn.out, frameHeaders, flagEndHeaders, f.stream, s.writer.block(headIndex))
 	}
 	return nil
@@ -109,7 +125,7 @@ func (s *grpcServer) data(f frame) error {
 		s.conn.out = appendWindowUpdate(s.conn.out, stream.id, stream.owed)
 		stream.owed = 0
 	}
-	if stream.echo {
+	if stream.method.echo {
 		stream.pending = append(stream.pending, f.payload...)
 		s.flushOrWait(stream)
 		return nil
@@ -118,11 +134,11 @@ func (s *grpcServer) data(f frame) error {
 	if !stream.ended {
 		return nil
 	}
-	if !bytes.Equal(stream.request, framed) {
-		return fmt.Errorf("a call with %d B that are not what was sent", len(stream.request))
+	if !bytes.Equal(stream.request, stream.method.want) {
+		return fmt.Errorf("a call with %d B that are not what should come", len(stream.request))
 	}
 	s.conn.out = appendFrame(s.conn.out, frameHeaders, flagEndHeaders, stream.id, s.writer.block(headIndex))
-	stream.pending = append(stream.pending, framed...)
+	stream.pending = append(stream.pending, stream.request...)
 	s.flushOrWait(stream)
 	return nil
 }

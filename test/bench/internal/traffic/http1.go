@@ -12,9 +12,8 @@ type head struct {
 	size   int    // of the head, with its empty line
 	line   []byte // the first one
 	length int    // content-length; 0 if absent
+	chunks bool   // the body is in chunks
 }
-
-var errChunked = errors.New("a body in chunks, where it was sent with its length")
 
 // parseHead reads the head that b begins with; size is 0 if it is not all
 // there.
@@ -46,9 +45,27 @@ func parseHead(b []byte) (head, error) {
 				return head{}, fmt.Errorf("%q: %w", line, err)
 			}
 		case c == 't' && hasPrefixFold(line, coding):
-			return head{}, errChunked
+			h.chunks = true
 		}
 	}
+}
+
+// parseChunk reads the chunk that b begins with: size is 0 if it is not all
+// there, and data is empty of the last one. There are no extensions and no
+// trailers.
+func parseChunk(b []byte) (data []byte, size int, err error) {
+	line, rest, ok := bytes.Cut(b, []byte("\r\n"))
+	if !ok {
+		return nil, 0, nil
+	}
+	n, err := strconv.ParseUint(string(line), 16, 20)
+	if err != nil {
+		return nil, 0, fmt.Errorf("a chunk's size: %w", err)
+	}
+	if len(rest) < int(n)+2 {
+		return nil, 0, nil
+	}
+	return rest[:n], len(line) + 2 + int(n) + 2, nil
 }
 
 func hasPrefixFold(b []byte, lower string) bool {
@@ -67,17 +84,23 @@ func hasPrefixFold(b []byte, lower string) bool {
 	return true
 }
 
-// http1Request is the bytes of a request of kind.
-func http1Request(kind Kind) []byte {
+// http1Request is the bytes of a request of spec.
+func http1Request(spec Spec) []byte {
 	const common = " HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: bench/1.0\r\nAccept: */*\r\n"
-	switch kind {
+	switch spec.Kind {
 	case Post:
-		body := postBody()
-		return append(fmt.Appendf(nil, "POST /orders%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", common, len(body)), body...)
+		return post("/orders"+common, postBody())
+	case Order:
+		body, _ := orderJSON(spec.Size)
+		return post(spec.Edit.Path(spec.Size)+common, body)
 	case Download:
 		return []byte("GET /bulk" + common + "\r\n")
 	}
 	return []byte("GET /orders/7" + common + "\r\n")
+}
+
+func post(head string, body []byte) []byte {
+	return append(fmt.Appendf(nil, "POST %sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", head, len(body)), body...)
 }
 
 // http1Answer is the bytes of an answer to kind, and its body.

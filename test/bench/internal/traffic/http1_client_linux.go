@@ -56,7 +56,7 @@ func (h *http1Client) receive(b []byte) (int, error) {
 			if err != nil || head.size == 0 {
 				return taken, err
 			}
-			if !bytes.HasPrefix(head.line, []byte("HTTP/1.1 200 ")) || head.length != len(h.body) {
+			if !bytes.HasPrefix(head.line, []byte("HTTP/1.1 200 ")) || head.chunks || head.length != len(h.body) {
 				return taken, fmt.Errorf("got %q with %d B, want 200 with %d B", head.line, head.length, len(h.body))
 			}
 			taken += head.size

@@ -42,7 +42,7 @@ type load struct {
 
 // connect opens all connections; in a closed loop each begins at once.
 func (r *load) connect() error {
-	request := http1Request(r.spec.Kind)
+	request := http1Request(r.spec)
 	_, body := http1Answer(r.spec.Kind)
 	block := bulk(rawBlock)
 	for range r.spec.Conns {

@@ -68,6 +68,7 @@ func TestHeadsArePickedApart(t *testing.T) {
 		in     string
 		size   int
 		length int
+		chunks bool
 		fails  bool
 	}{
 		{in: "HTTP/1.1 200 OK\r\nContent-Le"},
@@ -75,11 +76,11 @@ func TestHeadsArePickedApart(t *testing.T) {
 		{in: "HTTP/1.1 200 OK\ncontent-LENGTH:7\n\n", size: 34, length: 7},
 		{in: "HTTP/1.1 200 OK\r\nConnection: x\r\n\r\n", size: 34},
 		{in: "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", fails: true},
-		{in: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", fails: true},
+		{in: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", size: 47, chunks: true},
 	}
 	for _, tt := range tests {
 		got, err := parseHead([]byte(tt.in))
-		if (err != nil) != tt.fails || got.size != tt.size || got.length != tt.length {
+		if (err != nil) != tt.fails || got.size != tt.size || got.length != tt.length || got.chunks != tt.chunks {
 			t.Errorf("%q: got size %d, length %d, error %v; want %d, %d, error %v", tt.in, got.size, got.length, err, tt.size, tt.length, tt.fails)
 		}
 	}

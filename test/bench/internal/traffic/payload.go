@@ -1,6 +1,9 @@
 package traffic
 
-import "fmt"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // What goes over the wire, the same bytes at both ends.
 
@@ -43,9 +46,13 @@ var rawGreeting = []byte("\x00\x01bulk\r\n")
 var message = append([]byte{0x0a, 98}, answerBody[:98]...)
 
 // framed is message as gRPC puts it on the wire.
-var framed = append([]byte{0, 0, 0, 0, byte(len(message))}, message...)
+var framed = frameMessage(message)
 
-// The gRPC methods of the backend.
+func frameMessage(message []byte) []byte {
+	return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message))), message...)
+}
+
+// The gRPC methods of the backend, beside those of orders.
 const (
 	unaryPath = "/bench.Echo/Unary"
 	bidiPath  = "/bench.Echo/Bidi"

@@ -14,6 +14,8 @@ const (
 	Unary    Kind = "unary"    // gRPC, 100 B there and back
 	Bidi     Kind = "bidi"     // gRPC, messages of 100 B echoed on streams without end
 	Idle     Kind = "idle"     // connections that do one Get and then nothing
+	Order    Kind = "order"    // HTTP/1.1 POST of JSON, answered with 100 B
+	Call     Kind = "call"     // gRPC, a message of half a KiB there and what became of it back
 )
 
 // Protocol says which of the backend's ports a Kind is for.
@@ -21,7 +23,7 @@ func (k Kind) Protocol() Protocol {
 	switch k {
 	case Raw:
 		return RawTCP
-	case Unary, Bidi:
+	case Unary, Bidi, Call:
 		return GRPC
 	}
 	return HTTP1
@@ -45,6 +47,8 @@ type Spec struct {
 	Kind     Kind
 	Address  string        // of the proxy
 	Conns    int           // how many connections
+	Size     int           // of the body in bytes, nearly; Order only
+	Edit     Edit          // that the proxy has to do to it; Order and Call only
 	Streams  int           // of each connection; HTTP/2 only
 	InFlight int           // messages of each stream; 1 but for Bidi
 	Rate     int           // requests a second over all connections, in an open loop; 0: a closed loop
