@@ -164,19 +164,13 @@ func (s *Set) Match(ctx context.Context, q *Request, now time.Time) (Match, erro
 	var m Match
 	var ids [8]int
 	if q.Service != "" {
-		// In one spelling as well: a gRPC-Web or Connect server may undo escapes.
-		service, _ := pattern.Canonical(q.Service)
-		method, _ := pattern.Canonical(q.Method)
-		for _, id := range s.index.grpc.Find(ids[:0], service, method) {
+		for _, id := range s.index.findGRPC(ids[:0], q) {
 			if done, err := m.try(ctx, s.index.routes[id], q, nil, now); done || err != nil {
 				return m, err
 			}
 		}
 	}
-	path, ambiguous := pattern.Canonical(q.Head.Path)
-	if path == "" && q.Head.Method != "CONNECT" {
-		path = "/" // of an absolute form, http://orders (RFC 9110, 4.2.3)
-	}
+	path, ambiguous := matchedPath(q.Head)
 	err := s.matchPath(ctx, &m, q, path, now)
 	if err != nil || !ambiguous {
 		return m, err
@@ -191,19 +185,43 @@ func (s *Set) Match(ctx context.Context, q *Request, now time.Time) (Match, erro
 	return m, nil
 }
 
+// matchedPath is the spelling of a request's path that patterns are matched
+// against.
+func matchedPath(h *Head) (path string, ambiguous bool) {
+	path, ambiguous = pattern.Canonical(h.Path)
+	if path == "" && h.Method != "CONNECT" {
+		path = "/" // of an absolute form, http://orders (RFC 9110, 4.2.3)
+	}
+	return path, ambiguous
+}
+
 // matchPath looks for the route among those whose http pattern matches path.
 func (s *Set) matchPath(ctx context.Context, m *Match, q *Request, path string, now time.Time) error {
 	var buffer [8]pattern.Found
-	found := s.index.http.Find(buffer[:0], q.Head.Method, canonicalHost(q.Head.Host), path)
-	if s.index.crossing {
-		found = s.index.order(found)
-	}
-	for _, f := range found {
+	for _, f := range s.index.find(buffer[:0], q, path) {
 		if done, err := m.try(ctx, s.index.routes[f.ID], q, f.Pattern.Params(path), now); done || err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// find appends to found all whose http pattern matches path, in the order in
+// which they are tried.
+func (x *index) find(found []pattern.Found, q *Request, path string) []pattern.Found {
+	found = x.http.Find(found, q.Head.Method, canonicalHost(q.Head.Host), path)
+	if x.crossing {
+		found = x.order(found)
+	}
+	return found
+}
+
+// findGRPC does the same for gRPC patterns. A method has one spelling as well: a
+// gRPC-Web or Connect server may undo escapes.
+func (x *index) findGRPC(ids []int, q *Request) []int {
+	service, _ := pattern.Canonical(q.Service)
+	method, _ := pattern.Canonical(q.Method)
+	return x.grpc.Find(ids, service, method)
 }
 
 // order puts those first that win over others by their number of conditions

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/sluice-proxy/sluice/codec"
 )
@@ -32,7 +33,9 @@ func (s *Steps) Run(ctx context.Context, in In) (out Out, err error) {
 			continue
 		}
 		report := StepReport{Step: name}
+		began := r.clock()
 		err := r.step(ctx, step, &report)
+		report.Took = r.clock().Sub(began)
 		if err != nil {
 			report.Result = "failed"
 		}
@@ -83,6 +86,14 @@ type run struct {
 	scope    scope
 	out      Out
 	messages []codec.Value // what the steps so far left of the message
+}
+
+// clock is the instant now, or always the same one if nobody wants to know.
+func (r *run) clock() time.Time {
+	if r.Clock == nil {
+		return time.Time{}
+	}
+	return r.Clock()
 }
 
 // step runs one step and fills its report, but for failures.

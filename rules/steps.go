@@ -78,6 +78,8 @@ type In struct {
 	Body     Body
 	Index    int       // of the message in its stream, from zero
 	Now      time.Time // $now, now, mktime ...: one instant for the run
+
+	Clock func() time.Time // the steps are timed by it; nil: they are not
 }
 
 // Out is the outcome of one run.
@@ -102,6 +104,13 @@ type StepReport struct {
 	Head   *Head       // after the step, if it ran and is a head step
 	Body   codec.Value // after the step, if it ran and is a jq step; the first of several
 	Count  int         // messages after the step, if it ran and is a jq step
+
+	// InPlace says that a plan did the step on the message's bytes (RunOn), so
+	// that there is no Body.
+	InPlace bool
+	// Took is how long the step ran, zero if nobody timed it. A plan does all of
+	// its steps at once: the first of them has the time of all.
+	Took time.Duration
 }
 
 // Reject is the answer of a reject step, with defaults set: 403 and

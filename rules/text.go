@@ -89,8 +89,8 @@ func (s *Steps) RunsOn(format codec.Codec) bool {
 }
 
 // RunOn is [Steps.Run] for a message that was not decoded, of a format of which
-// RunsOn is true. If sure, out and err are what Run would have come to, but for the
-// bodies of its reports, and left, if out.Edited, is what the format would make of
+// RunsOn is true. If sure, out and err are what Run would have come to, but for what
+// its reports say of the way, and left, if out.Edited, is what the format would make of
 // out.Messages, which stays empty: data itself if that is no edit. Otherwise only
 // Run can tell.
 func (s *Steps) RunOn(ctx context.Context, in In, format codec.Codec, data []byte, limits codec.Limits) (out Out, left []byte, sure bool, err error) {
@@ -98,10 +98,12 @@ func (s *Steps) RunOn(ctx context.Context, in In, format codec.Codec, data []byt
 		In: in, limits: s.route.limits, out: Out{Head: in.Head},
 		scope: scope{request: in.Request, params: in.Params, response: in.Response, index: in.Index, now: in.Now},
 	}
+	began := r.clock()
 	result, err := format.(plans.Editor).Edit(s.planned.plan, data, r.scope.values(s.planned.uses), limits)
 	if err != nil || result.Outcome == plans.Unsure || result.Outcome == plans.Nothing {
 		return Out{}, nil, false, nil // Run meets the same error
 	}
+	took := r.clock().Sub(began)
 	left, number := data, -1
 	if result.Outcome == plans.Changed {
 		left = result.Data
@@ -117,7 +119,10 @@ func (s *Steps) RunOn(ctx context.Context, in In, format codec.Codec, data []byt
 		report := StepReport{Step: step.name, Result: "when_false"}
 		switch {
 		case step.head != nil:
-			if err := r.head(ctx, step, &report); err != nil {
+			began := r.clock()
+			err := r.head(ctx, step, &report)
+			report.Took = r.clock().Sub(began)
+			if err != nil {
 				report.Result = "failed"
 				r.out.Steps = append(r.out.Steps, report)
 				return r.out, nil, true, s.failed(step, err)
@@ -126,6 +131,9 @@ func (s *Steps) RunOn(ctx context.Context, in In, format codec.Codec, data []byt
 			r.out.Reject, report.Result = step.reject, "rejected"
 		case step.jq != nil && result.Ran&(1<<number) != 0:
 			r.out.Edited, report.Result, report.Count = true, "ran", 1
+		}
+		if step.head == nil {
+			report.InPlace, report.Took, took = true, took, 0
 		}
 		r.out.Steps = append(r.out.Steps, report)
 		if r.out.Reject != nil {
