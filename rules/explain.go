@@ -16,12 +16,12 @@ type Fate string
 
 // The fates.
 const (
-	Chosen     Fate = "chosen"   // it is the request's route
-	Failed     Fate = "failed"   // whether it matches could not be told; it counts as matched
-	PassedOver Fate = "passed"   // a pattern of it matches, but a condition does not hold
-	Outranked  Fate = "outranked"   // all of it matches, but another comes first
-	Unmatched  Fate = "no_match" // no pattern of it matches
-	TurnedOff  Fate = "off"      // its mode is off
+	Chosen     Fate = "chosen"    // it is the request's route
+	Failed     Fate = "failed"    // whether it matches could not be told; it counts as matched
+	PassedOver Fate = "passed"    // a pattern of it matches, but a condition does not hold
+	Outranked  Fate = "outranked" // all of it matches, but another comes first
+	Unmatched  Fate = "no_match"  // no pattern of it matches
+	TurnedOff  Fate = "off"       // its mode is off
 )
 
 // Candidate is a route, and why it is or is not that of a request.

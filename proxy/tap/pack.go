@@ -332,6 +332,8 @@ func (p *packer) steps(reports []rules.StepReport, size int64) {
 		b := putString(p.buf, s.Step)
 		b = p.words.put(b, s.Result)
 		b = binary.AppendVarint(b, int64(s.Count))
+		b = binary.AppendVarint(b, int64(s.Took))
+		b = append(b, bit(s.InPlace))
 		b = p.words.putHead(b, s.Head)
 		switch {
 		case s.Body == nil:
@@ -345,6 +347,13 @@ func (p *packer) steps(reports []rules.StepReport, size int64) {
 		}
 		p.buf = b
 	}
+}
+
+func bit(set bool) byte {
+	if set {
+		return 1
+	}
+	return 0
 }
 
 // The flags of a packed message.

@@ -170,7 +170,8 @@ func (u *unpacker) steps() []rules.StepReport {
 	steps := make([]rules.StepReport, n)
 	for i := range steps {
 		s := &steps[i]
-		s.Step, s.Result, s.Count, s.Head = u.string(), u.word(), int(u.int()), u.head()
+		s.Step, s.Result, s.Count = u.string(), u.word(), int(u.int())
+		s.Took, s.InPlace, s.Head = time.Duration(u.int()), u.byte() != 0, u.head()
 		switch u.byte() {
 		case bodyRef:
 			s.Body = u.ref()
