@@ -6,10 +6,10 @@ FUZZTIME ?= 1m
 TOOL = $(GO) tool -modfile=tools.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-race e2e fuzz lint fmt cover image bench bench-go soak check vuln
+.PHONY: help build demo test test-race e2e fuzz lint fmt cover image bench bench-codecs bench-go soak check vuln
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build the static binary into bin/sluice
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/sluice ./cmd/sluice
@@ -49,6 +49,9 @@ image: ## build the container image with buildah; needs root
 bench: ## Sluice beside nginx, HAProxy and ReverseProxy, ten minutes; see BENCHMARKS.md
 	./test/bench/peers
 	$(GO) run ./test/bench $(BENCH)
+
+bench-codecs: ## codecs and rules beside the usual libraries, two minutes; see BENCHMARKS.md
+	$(GO) run ./test/bench -codecs -for 200ms $(BENCH)
 
 bench-go: ## the benchmarks of single functions, to be compared with benchstat
 	$(GO) test -run '^$$' -bench . -benchmem -count 5 ./...

@@ -18,6 +18,8 @@ type benchCase struct {
 	Of    figure
 	// Others are the loads of proxies that take another one.
 	Others map[string]traffic.Spec
+	// Go, if it is not nil, is in place of the load and the proxies.
+	Go *goBench
 	// Proxies are names of kinds, in the order of the table.
 	Proxies []string
 	Gates   []gate
@@ -25,6 +27,12 @@ type benchCase struct {
 	// before would show.
 	Fresh bool
 	Most  int // rounds at most; 0: no limit
+}
+
+// goBench are the benchmarks of a case that needs no traffic.
+type goBench struct {
+	Package string
+	Names   map[string]string // by the names of the case's proxies
 }
 
 // figure is what a case compares.
@@ -65,6 +73,12 @@ const (
 	sluiceGet    = "sluice-get"  // sluice with the load of case 1
 	nginxLua     = "nginx+lua"
 	haproxyLua   = "haproxy+lua"
+
+	// Of cases of Go's benchmarks.
+	byValue      = "sluice"
+	protojson    = "protojson"
+	routes10     = "10 routes"
+	routes1000   = "1,000 routes"
 	nginx        = "nginx"
 	haproxy      = "haproxy"
 	reverseProxy = "reverseproxy"
@@ -118,6 +132,10 @@ func allCases(files int) []benchCase {
 				{Name: sluiceEdit, Peer: sluice, Plus: true, Must: 2, Aim: 0.5},
 			},
 		}, {
+			ID: "12", Title: "protobuf 0.5 KiB, any program: `.text = \"masked\" | del(.maybe_text)` by value", Of: perUnit("µs/message", 1, 1),
+			Go:      &goBench{"codec/protobuf", map[string]string{byValue: "Edit/simple/jq", protojson: "Edit/simple/dynamicpb-protojson"}},
+			Proxies: []string{byValue, protojson}, Gates: []gate{{Name: byValue, Peer: protojson, Must: 0.2, Aim: 0.1}},
+		}, {
 			ID: "13a", Title: "resident memory, 64 busy HTTP/1.1 connections", Spec: get, Of: resident(), Proxies: everybody,
 			Gates: []gate{{Must: 40, Aim: 25}}, Fresh: true, Most: 3,
 		}, {
@@ -126,6 +144,10 @@ func allCases(files int) []benchCase {
 		}, {
 			ID: "13c", Title: fmt.Sprintf("resident memory, %d idle HTTP/1.1 connections", idle), Spec: traffic.Spec{Kind: traffic.Idle, Conns: idle}, Of: resident(),
 			Proxies: everybody, Fresh: true, Most: 1,
+		}, {
+			ID: "14", Title: "match among 1,000 routes", Of: perUnit("ns/request", 1000, 0),
+			Go:      &goBench{"rules", map[string]string{routes10: "Match/10", routes1000: "Match/1000"}},
+			Proxies: []string{routes1000, routes10}, Gates: []gate{{Name: routes1000, Peer: routes10, Must: 1.2, Aim: 1.05}},
 		}, {
 			ID: "15a", Title: "the tap, HTTP/1.1 GET 100 B, 64 connections", Spec: get, Of: perRequest(), Proxies: []string{sluiceTapped, sluice, sluiceNoTap},
 			Gates: []gate{{Name: sluiceTapped, Peer: sluice, Plus: true, Must: 0.5, Aim: 0.2}, {Peer: sluiceNoTap, Plus: true, Must: 0.5, Aim: 0.2}},

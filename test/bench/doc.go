@@ -7,6 +7,7 @@
 //	go run ./test/bench -case 1 -only sluice,nginx -profile /tmp/profiles
 //	go run ./test/bench -case 5 -also before=/tmp/sluice-before
 //	go run ./test/bench -redirect                a real REDIRECT against none; needs root
+//	go run ./test/bench -codecs -for 200ms       codecs and rules beside the usual libraries, a minute
 //
 // It runs on Linux with two processors or more: one for the proxy, one for the
 // load and the backend. The proxies are processes of their own; so are load

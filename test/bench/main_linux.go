@@ -43,6 +43,7 @@ type options struct {
 	redirect bool
 	strict   bool
 	out      string
+	codecs   bool
 	keep     bool
 	sluice   string
 	profiles string
@@ -60,6 +61,7 @@ func parse() options {
 	flag.BoolVar(&o.redirect, "redirect", false, "also R1 and R5, through a real REDIRECT in network namespaces; needs root")
 	flag.BoolVar(&o.strict, "strict", false, "fail if a gate does not hold")
 	flag.StringVar(&o.out, "o", "", "also write the tables between the marks of this file")
+	flag.BoolVar(&o.codecs, "codecs", false, "no traffic: the codecs and rules beside the usual libraries")
 	flag.BoolVar(&o.keep, "keep", false, "keep the logs and configurations of all processes")
 	flag.StringVar(&o.sluice, "sluice", "", "the binary; default: built from this tree")
 	flag.StringVar(&o.profiles, "profile", "", "a directory for CPU profiles of Sluice, one of each case")
@@ -97,6 +99,10 @@ func bench() error {
 	if err != nil {
 		return err
 	}
+	if o.codecs {
+		defer os.RemoveAll(dir)
+		return benchCodecs(ctx, dir, o)
+	}
 	if o.keep {
 		fmt.Fprintln(os.Stderr, "logs and configurations:", dir)
 	} else {
@@ -114,6 +120,7 @@ func bench() error {
 	if r.backend, err = l.startBackend(nil, "127.0.0.1"); err != nil {
 		return err
 	}
+	r.benches = &goBenches{lab: l, built: map[string]built{}}
 	var outcomes []outcome
 	began := time.Now()
 	for _, c := range cases {
@@ -130,7 +137,7 @@ func bench() error {
 		return err
 	}
 	if o.out != "" {
-		if err := writeInto(o.out, report.Bytes()); err != nil {
+		if err := writeInto(o.out, trafficSection, report.Bytes()); err != nil {
 			return err
 		}
 	}
@@ -165,12 +172,12 @@ func newLab(ctx context.Context, dir string, files int, o options) (*lab, error)
 	return l, nil
 }
 
-func writeInto(path string, report []byte) error {
+func writeInto(path, section string, report []byte) error {
 	document, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	if document, err = replaceSection(document, report); err != nil {
+	if document, err = replaceSection(document, section, report); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return os.WriteFile(path, document, 0o644)

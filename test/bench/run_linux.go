@@ -20,6 +20,7 @@ type runner struct {
 	profiles string            // a directory; empty: none
 	also     map[string]string // further binaries of Sluice, by name
 	backend  *backend
+	benches  *goBenches
 	pods     map[string]*pod // of the redirect's cases, by proxy
 	progress func(format string, args ...any)
 }
@@ -28,6 +29,9 @@ type runner struct {
 // else the machine does meets all of them. A proxy that is not installed is
 // left out.
 func (r *runner) run(ctx context.Context, c benchCase) (outcome, error) {
+	if c.Go != nil {
+		return r.runGo(ctx, c)
+	}
 	for name := range r.also {
 		if at := slices.Index(c.Proxies, c.usual()); at >= 0 {
 			c.Proxies = slices.Insert(slices.Clone(c.Proxies), at+1, name)

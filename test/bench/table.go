@@ -122,6 +122,10 @@ func writeAll(w io.Writer, outcomes []outcome) {
 			} else {
 				cells = append(cells, latency(s.median(p50)), latency(s.median(p99)), number(s.median(rate), 0), number(s.median(busy), 0))
 			}
+			if s[0].RSS == 0 {
+				row(w, append(cells, "", "")...)
+				continue
+			}
 			row(w, append(cells, number(s.median(rss), 1), number(s.median(peak), 1))...)
 		}
 	}
@@ -146,18 +150,19 @@ func latency(ms float64) string {
 	return fmt.Sprintf("%.2f", ms)
 }
 
-// The marks in BENCHMARKS.md between which a run writes what it measured.
+// The sections of BENCHMARKS.md that a run writes.
 const (
-	beginMark = "<!-- measured: begin -->"
-	endMark   = "<!-- measured: end -->"
+	trafficSection = "measured"
+	codecsSection  = "codecs"
 )
 
-// replaceSection puts section between the marks of a document.
-func replaceSection(document, section []byte) ([]byte, error) {
-	before, rest, ok := bytes.Cut(document, []byte(beginMark))
-	_, after, ok2 := bytes.Cut(rest, []byte(endMark))
+// replaceSection puts text between the marks of a document's section.
+func replaceSection(document []byte, section string, text []byte) ([]byte, error) {
+	begin, end := []byte("<!-- "+section+": begin -->"), []byte("<!-- "+section+": end -->")
+	before, rest, ok := bytes.Cut(document, begin)
+	_, after, ok2 := bytes.Cut(rest, end)
 	if !ok || !ok2 {
-		return nil, fmt.Errorf("no %s and %s in it", beginMark, endMark)
+		return nil, fmt.Errorf("no %s and %s in it", begin, end)
 	}
-	return bytes.Join([][]byte{before, []byte(beginMark), []byte("\n\n"), bytes.TrimSpace(section), []byte("\n\n"), []byte(endMark), after}, nil), nil
+	return bytes.Join([][]byte{before, begin, []byte("\n\n"), bytes.TrimSpace(text), []byte("\n\n"), end, after}, nil), nil
 }

@@ -87,22 +87,23 @@ func TestTablesShowMediansRatiosAndGates(t *testing.T) {
 }
 
 func TestARunReplacesWhatIsBetweenTheMarks(t *testing.T) {
-	document := "before\n" + beginMark + "\nold\n" + endMark + "\nafter\n"
-	got, err := replaceSection([]byte(document), []byte("new\n\n"))
+	const begin, end = "<!-- codecs: begin -->", "<!-- codecs: end -->"
+	document := "before\n" + begin + "\nold\n" + end + "\nafter\n"
+	got, err := replaceSection([]byte(document), codecsSection, []byte("new\n\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "before\n" + beginMark + "\n\nnew\n\n" + endMark + "\nafter\n"
+	want := "before\n" + begin + "\n\nnew\n\n" + end + "\nafter\n"
 	if string(got) != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
-	if _, err := replaceSection([]byte("no marks"), nil); err == nil {
-		t.Error("a document without marks: want an error")
+	if _, err := replaceSection([]byte(document), trafficSection, nil); err == nil {
+		t.Error("a document without that section: want an error")
 	}
 }
 
 func TestCasesAreChosenByIDAndByNumber(t *testing.T) {
-	tests := map[string]string{"": "1 2 3 4 5 6 7 8 9 10 11 13a 13b 13c 15a 15b", "5,1": "5 1", "13": "13a 13b 13c", "15b": "15b"}
+	tests := map[string]string{"": "1 2 3 4 5 6 7 8 9 10 11 12 13a 13b 13c 14 15a 15b", "5,1": "5 1", "13": "13a 13b 13c", "15b": "15b"}
 	for list, want := range tests {
 		chosen, err := choose(allCases(20_000), list)
 		if err != nil {
