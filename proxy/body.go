@@ -106,6 +106,9 @@ func (x *exchange) read(h *half, needs rules.Needs, empty bool) error {
 	if err := b.load(limit); err != nil {
 		return err
 	}
+	if !b.whole && x.readRows(h, format) {
+		return nil
+	}
 	if !b.whole {
 		b.fail(rules.ReasonTooLarge, fmt.Errorf("body over %d bytes: %w", limit, codec.ErrTooLarge))
 		return nil
@@ -115,6 +118,9 @@ func (x *exchange) read(h *half, needs rules.Needs, empty bool) error {
 		return nil
 	}
 	b.undo(fields, format, codec.Limits{Size: codec.Bytes(limit)})
+	if b.reason == rules.ReasonTooLarge && x.readRows(h, format) {
+		return nil
+	}
 	if b.input.Err == nil && x.editsInPlace(h, format) {
 		b.undecoded = b.plain // transform decodes it if it has to
 		return nil

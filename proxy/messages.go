@@ -24,6 +24,7 @@ type messageBody struct {
 	format     stream.Format
 	splitter   stream.Splitter
 	phase      rules.Phase // of the next message
+	rows       *rows       // the messages are the rows of one; nil: they are not
 
 	source io.Reader        // without content coding
 	undo   *encoding.Reader // nil: there is none
@@ -51,6 +52,10 @@ func (x *exchange) readMessages(h *half, format stream.Format) {
 	}
 	b.seen = newCapture(int(x.p.Capture))
 	m.source = seenReader{b.stream, b.seen}
+	if len(b.raw) > 0 { // it was too much to be read whole
+		m.source = seenReader{io.MultiReader(bytes.NewReader(b.raw), b.stream), b.seen}
+		b.raw = nil
+	}
 	if !coding.Identity() {
 		m.undo = coding.NewReader(m.source, encoding.Limits{})
 		if m.redo, err = coding.NewWriter(&m.out); err != nil {
@@ -156,6 +161,10 @@ func (m *messageBody) next() (n int) {
 		return len(m.in)
 	}
 	n, message, err := m.splitter.Next(m.in, m.final)
+	if err != nil && m.rows != nil {
+		m.err = m.rowFailed(rules.ReasonTooLarge, err)
+		return 0
+	}
 	if err != nil {
 		m.blind = true
 		if _, _, err := m.step(streamed{failed: fmt.Errorf("%w: %w", codec.ErrTooLarge, err)}); err != nil {
@@ -168,6 +177,10 @@ func (m *messageBody) next() (n int) {
 		return n
 	}
 	message = slices.Clone(message) // the steps' results may hold on to it
+	if m.rows != nil {
+		m.err = m.row(message)
+		return n
+	}
 	left, edited, err := m.step(streamed{data: message, format: m.format})
 	switch {
 	case err != nil:
@@ -226,6 +239,9 @@ func (m *messageBody) fill() {
 // finish ends what goes on. Of a message that the source's end has cut off all
 // is there that will be.
 func (m *messageBody) finish() {
+	if m.rows != nil {
+		m.in = m.rows.End()
+	}
 	m.pass(m.in)
 	m.in = nil
 	m.err = io.EOF

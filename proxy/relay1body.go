@@ -81,7 +81,7 @@ func (b *body1) endedBy(err error) error {
 func (b *body1) Close() error { return nil }
 
 // passOn makes Read forget what it has read.
-func (b *body1) passOn() { b.passing = true }
+func (b *body1) passOn() { b.passing, b.kept = true, nil }
 
 // done reports whether nothing is left on the wire.
 func (b *body1) done() bool { return b.in == nil || b.frame.Done() }

@@ -151,6 +151,7 @@ func (c *compiler) steps(list []document.Value[stepText], s sees) *Steps {
 		out.needs.Edits = out.needs.Edits || step.jq != nil
 	}
 	out.compilePlan(c.route.limits)
+	out.compileRows()
 	return out
 }
 

@@ -14,6 +14,7 @@ type Steps struct {
 
 	planned *planned // nil: they need the message's value
 	why     string   // and why
+	rows    *Steps   // nil: they need the whole of an array
 }
 
 // step is one compiled step: jq, head and reject exclude each other.
