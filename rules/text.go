@@ -101,7 +101,7 @@ func (s *Steps) RunOn(ctx context.Context, in In, format codec.Codec, data []byt
 	began := r.clock()
 	result, err := format.(plans.Editor).Edit(s.planned.plan, data, r.scope.values(s.planned.uses), limits)
 	if err != nil || result.Outcome == plans.Unsure || result.Outcome == plans.Nothing {
-		return Out{}, nil, false, nil // Run meets the same error
+		return Out{}, nil, false, nil //nolint:nilerr // Run meets the same error
 	}
 	took := r.clock().Sub(began)
 	left, number := data, -1
