@@ -131,12 +131,9 @@ func (x *exchange) read(h *half, needs rules.Needs, empty bool) error {
 
 // editsInPlace reports whether nobody needs the value of a half's body.
 func (x *exchange) editsInPlace(h *half, format codec.Codec) bool {
-	steps, breaker := x.route.Request(), x.route.Breaker()
+	steps := x.route.Request()
 	if h == &x.response {
-		steps = x.route.Response()
-		if breaker != nil && breaker.FailureReadsBody() {
-			return false
-		}
+		steps = x.route.Response() // a breaker's failure can look at the bytes as well: judged.go
 	}
 	return steps.RunsOn(format) && !x.translates()
 }

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -147,11 +146,7 @@ func (x *exchange) failed() (failed, known bool) {
 	if !x.sent.IsZero() {
 		o.Duration = time.Since(x.sent)
 	}
-	b := x.route.Breaker()
-	if b.FailureReadsBody() {
-		o.Body = x.judgedBody()
-	}
-	failed, err := b.Failed(context.WithoutCancel(x.ctx), o, x.record.Started)
+	failed, err := x.judge(o)
 	if err != nil {
 		x.mu.Lock()
 		if x.record.Error == nil {
@@ -160,39 +155,6 @@ func (x *exchange) failed() (failed, known bool) {
 		x.mu.Unlock()
 	}
 	return failed, true
-}
-
-// judgedBody is the upstream's message before response steps, nil over the
-// limit or if it cannot be decoded.
-func (x *exchange) judgedBody() codec.Value {
-	if x.readByMessage {
-		return x.lastMessage
-	}
-	b := &x.response.body
-	if b.original != nil {
-		return b.input.Value
-	}
-	if b.judged == nil {
-		return nil
-	}
-	p := b.judged.payload()
-	format, ok := x.formatOf(&x.response)
-	if !ok || !p.Whole() || p.Size == 0 {
-		return nil
-	}
-	whole := body{x: x, raw: p.Bytes}
-	limits := codec.Limits{Size: x.route.Limits().Body}
-	whole.undo(x.response.in.Fields, format, limits)
-	whole.decode(limits)
-	return whole.input.Value
-}
-
-// judgeBody keeps the response's body as it passes for a breaker whose failure
-// reads it.
-func (x *exchange) judgeBody() {
-	if x.permit != nil && x.route.Breaker().FailureReadsBody() {
-		x.response.body.judged = newCapture(int(x.route.Limits().Body))
-	}
 }
 
 // fallBack makes a response of what the route spells out for an open breaker,

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/codec/protobuf"
 	"github.com/sluice-proxy/sluice/proxy/internal/resilience"
 	"github.com/sluice-proxy/sluice/rules"
@@ -50,8 +49,8 @@ type exchange struct {
 
 	// Of a call that is read message by message: callmessage.go.
 	readByMessage bool
-	schemaErr     error       // why method is nil
-	lastMessage   codec.Value // from the upstream, for a breaker whose failure reads it
+	schemaErr     error  // why method is nil
+	lastMessage   judged // from the upstream, for a breaker whose failure reads it
 
 	mu     sync.Mutex // guards stream and, between the two directions, record.Error and trailers
 	stream streamRules

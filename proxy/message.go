@@ -29,9 +29,12 @@ func (x *exchange) stepStreamed(phase rules.Phase, fromCaller bool, m streamed) 
 	index := int(h.messages.Add(1)) - 1
 	now := x.rulesNow()
 	steps := now.steps(fromCaller)
-	judged := !fromCaller && x.route.Breaker() != nil && x.route.Breaker().FailureReadsBody()
+	judged := !fromCaller && x.judgesMessages()
 	idle := steps == nil || phase == rules.StreamMessage && !steps.Needs().Body && !steps.Needs().Edits
-	if idle && !judged {
+	if idle {
+		if judged {
+			x.keepJudged(&m, nil)
+		}
 		x.observe(fromCaller, index, &m, nil, false, nil)
 		return nil, false, nil
 	}
@@ -46,20 +49,19 @@ func (x *exchange) stepStreamed(phase rules.Phase, fromCaller bool, m streamed) 
 	if !fromCaller {
 		in.Response = h.in
 	}
-	if !judged && m.failed == nil && steps.RunsOn(m.format) {
+	if m.failed == nil && steps.RunsOn(m.format) {
 		limits := codec.Limits{Size: x.route.Limits().Message}
 		if out, data, sure, err := steps.RunOn(x.ctx, in, m.format, m.data, limits); sure && err == nil {
+			if judged {
+				x.keepJudged(&m, nil)
+			}
 			return x.steppedInPlace(phase, fromCaller, index, &m, &out, data)
 		}
 	}
 	b := body{x: x}
 	b.decodeMessage(&m, x.route.Limits())
 	if judged {
-		x.lastMessage = b.input.Value
-	}
-	if idle {
-		x.observe(fromCaller, index, &m, nil, false, nil)
-		return nil, false, nil
+		x.keepJudged(&m, &b)
 	}
 	in.Body = b.input
 	out, err := steps.Run(x.ctx, in)

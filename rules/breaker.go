@@ -20,7 +20,7 @@ type Breaker struct {
 	Spec string
 
 	route            *Route
-	failure, trip    *program
+	failure, trip    *judge
 	failureReadsBody bool
 }
 
@@ -51,11 +51,26 @@ type Outcome struct {
 
 // Failed runs failure over o. It errs with a [*StepError].
 func (b *Breaker) Failed(ctx context.Context, o Outcome, now time.Time) (bool, error) {
-	failed, err := b.failure.condition(ctx, viewOutcome(&o), &scope{now: now}, b.route.limits)
+	failed, err := b.failure.holds(ctx, viewOutcome(&o, b.failure.program), &scope{now: now}, b.route.limits)
 	if err != nil {
 		return false, &StepError{Route: b.route, Step: failurePath, Reason: reasonOf(err), Err: err}
 	}
 	return failed, nil
+}
+
+// FailedOn is [Breaker.Failed] for a body that was not decoded: o.Body is not
+// looked at, but data of format. If it is not sure, only Failed can tell.
+func (b *Breaker) FailedOn(o Outcome, format codec.Codec, data []byte, limits codec.Limits, now time.Time) (failed, sure bool) {
+	return b.failure.holdsOn(format, data, limits, viewOutcome(&o, b.failure.program), &scope{now: now})
+}
+
+// Why says why failure needs the value of the body, "" if it does not: it runs on
+// the bytes, or does not look at them.
+func (b *Breaker) Why() string {
+	if !b.failureReadsBody {
+		return ""
+	}
+	return b.failure.why
 }
 
 // Counts are the finished exchanges of a breaker's window.
@@ -65,7 +80,7 @@ type Counts struct {
 
 // Trips runs trip over c. It errs with a [*StepError], and has not tripped then.
 func (b *Breaker) Trips(c Counts) (bool, error) {
-	trips, err := b.trip.condition(context.Background(), viewCounts(c), &scope{}, b.route.limits)
+	trips, err := b.trip.holds(context.Background(), viewCounts(c), &scope{}, b.route.limits)
 	if err != nil {
 		return false, &StepError{Route: b.route, Step: tripPath, Reason: reasonOf(err), Err: err}
 	}
@@ -73,6 +88,7 @@ func (b *Breaker) Trips(c Counts) (bool, error) {
 }
 
 const (
+	bodyMember  = "body" // of an outcome
 	failurePath = "upstream.breaker.failure"
 	tripPath    = "upstream.breaker.trip"
 

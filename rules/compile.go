@@ -115,7 +115,7 @@ func (c *compiler) compile() {
 	if t.mode.V == modeShadow {
 		t.mode.At.Report(document.CodeNotYet, "", "mode shadow is not there yet")
 	}
-	r.match = compileMatch(t.match.V)
+	r.match = compileMatch(t.match.V, r.limits)
 	r.request = c.steps(t.request.V, requestSees())
 	r.response = c.steps(t.response.V, responseSees())
 	r.format, r.upstreamFormat = t.format.V, t.upstream.V.format.V
@@ -214,11 +214,14 @@ func statusesOf(t answerText, status int, grpc Code) (int, Code) {
 func (c *compiler) breaker(t breakerText) *Breaker {
 	b := &Breaker{
 		Window: t.window.Or(10 * time.Second), Open: t.open.Or(30 * time.Second), Probes: int(t.probes.Or(1)),
-		route:   c.route,
-		failure: compileOr(t.failure, defaultFailure, failureSees()),
-		trip:    compileOr(t.trip, defaultTrip, tripSees()),
+		route: c.route,
+		trip:  judgeOf(compileOr(t.trip, defaultTrip, tripSees()), "", c.route.limits),
 	}
-	b.failureReadsBody = t.failure.At != nil && b.failure != nil && b.failure.jq.UsesInputField("body")
+	failure, member := compileOr(t.failure, defaultFailure, failureSees()), ""
+	if b.failureReadsBody = t.failure.At != nil && failure != nil && failure.jq.UsesInputField("body"); b.failureReadsBody {
+		member = bodyMember
+	}
+	b.failure = judgeOf(failure, member, c.route.limits)
 	if t.fallback.At != nil {
 		b.Fallback = fallbackOf(t.fallback.V)
 	}

@@ -15,7 +15,7 @@ type conditions struct {
 	hosts     []host    // any of; none: every
 	ports     []uint16  // any of; none: every
 	headers   []headerCondition
-	where     *program
+	where     *judge
 
 	http []httpPattern
 	grpc []grpcPattern
@@ -45,8 +45,8 @@ func (c *conditions) count() int {
 	return n
 }
 
-func compileMatch(t matchText) conditions {
-	c := conditions{direction: t.direction.V, where: compileProgram(t.where, whereSees())}
+func compileMatch(t matchText, limits Limits) conditions {
+	c := conditions{direction: t.direction.V, where: judgeOf(compileProgram(t.where, whereSees()), "", limits)}
 	for _, h := range t.host.V {
 		if compiled, hint := compileHost(h.V); hint == "" {
 			c.hosts = append(c.hosts, compiled)
@@ -163,7 +163,7 @@ func (r *Route) failing(ctx context.Context, q *Request, params map[string]strin
 	if c.where == nil {
 		return "", nil
 	}
-	holds, err := c.where.condition(ctx, viewHead(q.Head, params), &scope{request: q, params: params, now: now}, r.limits)
+	holds, err := c.where.holds(ctx, viewHead(q.Head, params), &scope{request: q, params: params, now: now}, r.limits)
 	if err != nil {
 		return "", &StepError{Route: r, Step: "match.where", Reason: reasonOf(err), Err: err}
 	}

@@ -209,7 +209,7 @@ type scope struct {
 
 // values returns the variables that p uses in the order of variables.
 func (s *scope) values(p *program) []any {
-	values := make([]any, len(variables))
+	values := make([]any, len(variables), len(variables)+1) // a judge adds one
 	for i := range variables {
 		if !p.uses[i] {
 			continue

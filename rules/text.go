@@ -2,6 +2,7 @@ package rules
 
 import (
 	"context"
+	"slices"
 
 	"github.com/sluice-proxy/sluice/codec"
 	plans "github.com/sluice-proxy/sluice/codec/plan"
@@ -29,10 +30,22 @@ func (s *Steps) Why() string {
 // not counted in instructions, to be its way.
 const plannedSteps = 100_000
 
+const lowSteps = "limits.steps is low"
+
+// planVariables are the variables by their numbers in plans.
+func planVariables() []string {
+	names := slices.Clone(variables)
+	for i, v := range names {
+		if v == "$body" || v == "$lookup" || v == "$jwt" {
+			names[i] = "" // none that a program can name
+		}
+	}
+	return names
+}
+
 // plan compiles the steps, all in one plan: new members are written in order,
 // whichever step they are of.
 func (s *Steps) compilePlan(limits Limits) {
-	names := make([]string, len(variables))
 	p := &planned{uses: &program{uses: make([]bool, len(variables))}}
 	var steps []plan.Step
 	for i := range s.steps {
@@ -62,11 +75,6 @@ func (s *Steps) compilePlan(limits Limits) {
 			}
 		}
 	}
-	for i, v := range variables {
-		if names[i] = v; v == "$body" || v == "$lookup" || v == "$jwt" {
-			names[i] = "" // none that a program can name
-		}
-	}
 	switch {
 	case len(steps) == 0:
 		return
@@ -74,10 +82,10 @@ func (s *Steps) compilePlan(limits Limits) {
 		s.why = "there are more than 64"
 		return
 	case limits.Steps < plannedSteps:
-		s.why = "limits.steps is low"
+		s.why = lowSteps
 		return
 	}
-	if p.plan, s.why = plan.Compile(steps, names); p.plan != nil {
+	if p.plan, s.why = plan.Compile(steps, planVariables()); p.plan != nil {
 		s.planned = p
 	}
 }

@@ -177,12 +177,18 @@ func queryEncode(s string) string {
 	return out.String()
 }
 
-// viewOutcome is what failure sees: absent parts are null.
-func viewOutcome(o *Outcome) map[string]any {
+// viewOutcome is what failure sees: absent parts are null, and so are fields that
+// it does not look at.
+func viewOutcome(o *Outcome, failure *program) map[string]any {
 	v := map[string]any{
-		"status": nil, "grpc_status": nil, "error": nil, "body": o.Body,
-		"headers": viewFields(o.Headers), "trailers": viewFields(o.Trailers),
+		"status": nil, "grpc_status": nil, "error": nil, "body": o.Body, "headers": nil, "trailers": nil,
 		"duration_ms": float64(o.Duration.Microseconds()) / 1000,
+	}
+	if failure.jq.UsesInputField("headers") {
+		v["headers"] = viewFields(o.Headers)
+	}
+	if failure.jq.UsesInputField("trailers") {
+		v["trailers"] = viewFields(o.Trailers)
 	}
 	if o.Status != 0 {
 		v["status"] = o.Status

@@ -58,6 +58,21 @@ func Value(src string, variables []string) (p *plan.Plan, why string) {
 	})
 }
 
+// Around makes a plan as [Value] does of a program whose input is an object that
+// has the message as its member. The input without that member is one more
+// variable behind the others. With no member the message is not looked at.
+func Around(src, member string, variables []string) (p *plan.Plan, why string) {
+	return compile(variables, func(c *compiler) error {
+		q, err := gojq.Parse(src)
+		if err != nil {
+			return err
+		}
+		c.member = member
+		c.plan.Result, err = c.value(q, operand{expr: &plan.Expr{Op: plan.Variable, Var: len(variables)}})
+		return err
+	})
+}
+
 func compile(variables []string, f func(*compiler) error) (*plan.Plan, string) {
 	c := &compiler{variables: variables, plan: &plan.Plan{Places: []plan.Place{{}}}}
 	err := f(c)
@@ -84,9 +99,10 @@ func refuse(format string, args ...any) error { return refusal(fmt.Sprintf(forma
 type compiler struct {
 	plan      *plan.Plan
 	variables []string
-	written   []int // places that what is compiled so far writes to or takes out
-	shrunk    []int // arrays that it takes elements out of
-	loops     int   // around what is compiled
+	member    string // of the input, that the message is; empty: there is none, or the message is the input
+	written   []int  // places that what is compiled so far writes to or takes out
+	shrunk    []int  // arrays that it takes elements out of
+	loops     int    // around what is compiled
 }
 
 func (c *compiler) step(i int, s Step, last bool) ([]plan.Stmt, error) {

@@ -47,10 +47,18 @@ func (c *compiler) value(q *gojq.Query, in operand) (*plan.Expr, error) {
 
 // expr is o as an expression.
 func (c *compiler) expr(o operand) (*plan.Expr, error) {
+	if c.isAround(o) && c.member != "" {
+		return nil, refuse("looks at its input as a whole")
+	}
 	if o.expr != nil {
 		return o.expr, nil
 	}
 	return &plan.Expr{Op: plan.Read, Place: o.place}, c.reads(o.place)
+}
+
+// isAround reports whether o is the object around the message, see [Around].
+func (c *compiler) isAround(o operand) bool {
+	return o.expr != nil && o.expr.Op == plan.Variable && o.expr.Var == len(c.variables) && len(o.expr.Path) == 0
 }
 
 func worked(e *plan.Expr, err error) (operand, error) { return operand{expr: e}, err }
@@ -284,14 +292,18 @@ func (c *compiler) call(f *gojq.Func, in operand) (operand, error) {
 		case f.Name == "sub", f.Name == "gsub":
 			return worked(c.replace(f, in))
 		}
-		if f.Name != "any" && f.Name != "all" || len(f.Args) != 2 || in.expr != nil {
+		if f.Name != "any" && f.Name != "all" || len(f.Args) != 2 || in.expr != nil && !c.isAround(in) {
 			break
 		}
-		every, err := c.path(f.Args[0], in.place)
+		from := in.place
+		if in.expr != nil {
+			from = around
+		}
+		every, err := c.path(f.Args[0], from)
 		if err != nil {
 			return operand{}, err
 		}
-		if c.plan.Places[every].Kind != plan.Every || c.loopsTo(c.plan.Places[every].Parent, in.place) {
+		if every == around || c.plan.Places[every].Kind != plan.Every || c.loopsTo(c.plan.Places[every].Parent, in.place) {
 			return operand{}, refuse("asks %s of other than the elements of one array", f.Name)
 		}
 		return worked(c.quantify(f.Name, every, f.Args[1]))

@@ -6,6 +6,9 @@ import (
 	"github.com/sluice-proxy/sluice/codec/plan"
 )
 
+// around stands for the place of the object around the message, see [Around].
+const around = -1
+
 // path compiles a path below a place.
 func (c *compiler) path(q *gojq.Query, at int) (int, error) {
 	if err := plain(q); err != nil {
@@ -41,6 +44,8 @@ func (c *compiler) path(q *gojq.Query, at int) (int, error) {
 		switch {
 		case s.Index != nil:
 			at, err = c.into(s.Index, at)
+		case s.Iter && at == around:
+			return 0, refuse("looks at its input as a whole")
 		case s.Iter:
 			lenient := i+1 < len(t.SuffixList) && t.SuffixList[i+1].Optional
 			at = c.place(plan.Place{Parent: at, Kind: plan.Every, Lenient: lenient})
@@ -62,16 +67,28 @@ func (c *compiler) index(in operand, x *gojq.Index) (operand, error) {
 	if err != nil {
 		return operand{}, err
 	}
+	if c.isAround(in) && c.isMessage(key) {
+		return operand{}, nil
+	}
 	e := *in.expr
 	e.Path = append(e.Path[:len(e.Path):len(e.Path)], key)
 	return operand{expr: &e}, nil
 }
+
+// isMessage reports whether key is that of the message in the object around it.
+func (c *compiler) isMessage(key any) bool { return c.member != "" && key == any(c.member) }
 
 // into returns the place that x leads to from another.
 func (c *compiler) into(x *gojq.Index, at int) (int, error) {
 	key, err := keyOf(x)
 	if err != nil {
 		return 0, err
+	}
+	if at == around {
+		if !c.isMessage(key) {
+			return 0, refuse("looks at elements of what is not the message")
+		}
+		return 0, nil
 	}
 	step := plan.Place{Parent: at, Kind: plan.Member}
 	switch key := key.(type) {
