@@ -19,11 +19,13 @@ func Compile(src string, variables []string) (*Program, []Problem) {
 	if len(r.findings) > 0 {
 		return nil, locate(src, variables, r.findings)
 	}
-	m, err := p.newMachine()
+	m, err := p.newMachine() // of gojq's, even where it is not needed: it has the last word on what is a program
 	if err != nil {
 		return nil, []Problem{{End: len(src), Code: CodeSyntax, Message: err.Error()}}
 	}
-	p.release(m)
+	if p.direct = compileDirect(p.query, p.variables); p.direct == nil {
+		p.release(m)
+	}
 	return p, nil
 }
 
@@ -107,6 +109,10 @@ func (p *Program) newMachine() (*machine, error) {
 	m := &machine{program: p}
 	m.closed = make(chan struct{})
 	close(m.closed)
+	if p.direct != nil {
+		m.slots = make([]any, p.direct.slots)
+		return m, nil
+	}
 	options := append(bindNatives(m, p.natives), gojq.WithVariables(p.variables))
 	var err error
 	m.code, err = gojq.Compile(p.query, options...)

@@ -68,6 +68,15 @@ func (m *meter) charge(n int) error {
 	return m.over
 }
 
+// take is charge for what costs little.
+func (m *meter) take(n int64) error {
+	if m.left -= n; m.left > m.lookAt {
+		return nil
+	}
+	m.look()
+	return m.over
+}
+
 // text charges for making or reading n bytes of text, and errs if no string
 // may be as long.
 func (m *meter) text(n int) error {

@@ -13,6 +13,7 @@ import (
 // Program is a compiled program. It is immutable and safe for concurrent use.
 type Program struct {
 	query     *gojq.Query
+	direct    *direct // nil if only gojq can run it
 	variables []string
 	uses      map[string]bool
 	reads     reading
@@ -30,6 +31,9 @@ type machine struct {
 	code    *gojq.Code
 	now     time.Time
 	regexps map[regexKey]*regex // not known when the program was compiled
+
+	slots   []any  // the variables of a direct program
+	scratch [4]any // arguments of a native, while it runs
 }
 
 func (p *Program) machine() (*machine, error) {
@@ -43,6 +47,8 @@ func (p *Program) machine() (*machine, error) {
 
 func (p *Program) release(m *machine) {
 	m.parent, m.now = nil, time.Time{}
+	clear(m.slots)
+	clear(m.scratch[:])
 	select {
 	case p.idle <- m:
 	default:
@@ -75,6 +81,9 @@ func (p *Program) Run(ctx context.Context, input any, values []any, limits Limit
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if p.direct != nil {
+		return p.runDirect(m, input, values, emit)
+	}
 	results := m.code.RunWithContext(m, input, values...)
 	for {
 		v, ok := results.Next()
@@ -97,6 +106,30 @@ func (p *Program) Run(ctx context.Context, input any, values []any, limits Limit
 			return err
 		}
 	}
+}
+
+func (p *Program) runDirect(m *machine, input any, values []any, emit func(any) error) error {
+	copy(m.slots, values)
+	var emitted error
+	err := p.direct.run(m, input, func(v any) error {
+		if m.over != nil {
+			return m.over
+		}
+		if err := m.result(v); err != nil {
+			return err
+		}
+		emitted = emit(v)
+		return emitted
+	})
+	switch {
+	case emitted != nil:
+		return emitted
+	case m.over != nil:
+		return m.over
+	case err != nil:
+		return p.runtimeError(err)
+	}
+	return nil
 }
 
 // panicKind says what kind of panic it was without any of its values.
