@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync/atomic"
 
 	"github.com/sluice-proxy/sluice/codec"
@@ -144,13 +145,35 @@ func (b *body) load(limit int64) error {
 		return nil
 	}
 	b.asked.Store(true)
-	raw, err := io.ReadAll(io.LimitReader(b.stream, limit+1))
+	raw, err := readAtMost(b.stream, limit+1, b.size)
 	b.raw = raw
 	if err != nil {
 		return err
 	}
 	b.whole = int64(len(raw)) <= limit
 	return nil
+}
+
+// readAtMost reads what r has, up to limit bytes. Its size is what is said of it,
+// -1 if nothing is.
+func readAtMost(r io.Reader, limit, size int64) ([]byte, error) {
+	room := int64(512)
+	if size >= 0 {
+		// One byte more finds the end. Nobody gets much memory for what they say.
+		room = min(size+1, 64<<10)
+	}
+	for b := make([]byte, 0, room); ; {
+		n, err := r.Read(b[len(b):min(int64(cap(b)), limit)])
+		b = b[:len(b)+n]
+		switch {
+		case err == io.EOF || err == nil && int64(len(b)) == limit:
+			return b, nil
+		case err != nil:
+			return b, err
+		case len(b) == cap(b):
+			b = slices.Grow(b, len(b))
+		}
+	}
 }
 
 // undo undoes the content coding.

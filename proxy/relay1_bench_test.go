@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/codec/json"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/rules"
 )
@@ -17,6 +19,21 @@ type forgetful struct{}
 
 func (forgetful) Observe(proxy.Event) {}
 
+// live has one rule in force, or none.
+func live(b *testing.B, rule string) *rules.Live {
+	b.Helper()
+	l := new(rules.Live)
+	if rule == "" {
+		return l
+	}
+	set, problems := rules.Compile([]rules.File{{Name: "rule.yaml", Text: []byte(rule)}})
+	if set == nil {
+		b.Fatalf("%+v", problems)
+	}
+	l.Swap(set)
+	return l
+}
+
 // BenchmarkHTTP1 relays requests one by one over loopback. Caller and upstream
 // do next to nothing, and allocate nothing: what is allocated is the relay's.
 func BenchmarkHTTP1(b *testing.B) {
@@ -24,14 +41,24 @@ func BenchmarkHTTP1(b *testing.B) {
 	post := func(n int) string {
 		return "POST /v1/orders HTTP/1.1\r\nHost: orders.shop.svc\r\nContent-Type: application/json\r\nContent-Length: " + strconv.Itoa(n) + "\r\n\r\n" + strings.Repeat("x", n)
 	}
+	// An edit that leaves the length as it was, since upstream reads so much.
+	edit := func(n int) string {
+		items := strings.Repeat(`{"sku":"gear-12","quantity":2,"price":49.95},`, (n-80)/45)
+		body := `{"user":{"email":"a","name":"b"},"password":"c","items":[` + strings.TrimSuffix(items, ",") + `]}`
+		return strings.Replace(post(len(body)), strings.Repeat("x", len(body)), body, 1)
+	}
+	const rule = "match:\n  http: POST /v1/orders\nrequest:\n  - jq: '.user.email = \"x\" | .password = \"y\"'\n"
 	for _, bench := range []struct {
 		name, request string
 		observer      proxy.Observer
+		rule          string
 	}{
-		{"get", get, forgetful{}},
-		{"get unobserved", get, proxy.Observers(nil)},
-		{"post 16 KiB", post(16 << 10), forgetful{}},
-		{"post 16 KiB unobserved", post(16 << 10), proxy.Observers(nil)},
+		{"get", get, forgetful{}, ""},
+		{"get unobserved", get, proxy.Observers(nil), ""},
+		{"post 16 KiB", post(16 << 10), forgetful{}, ""},
+		{"post 16 KiB unobserved", post(16 << 10), proxy.Observers(nil), ""},
+		{"edit 1 KiB", edit(1 << 10), forgetful{}, rule},
+		{"edit 16 KiB", edit(16 << 10), forgetful{}, rule},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			const answer = "HTTP/1.1 200 OK\r\nServer: bench\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\n"
@@ -68,6 +95,8 @@ func BenchmarkHTTP1(b *testing.B) {
 			p, err := proxy.New(proxy.Config{
 				Listeners: []proxy.Listener{{Name: "bench", Net: l, Direction: rules.Inbound, Upstream: upstream.Addr().String()}},
 				Observer:  bench.observer,
+				Rules:     live(b, bench.rule),
+				Codecs:    codec.NewRegistry(codec.Format{Codec: json.Codec{}, Types: []string{"application/json"}}),
 			})
 			if err != nil {
 				b.Fatal(err)

@@ -30,6 +30,7 @@ type exchange1 struct {
 	download  body1  // the response's
 	scratch   []byte
 
+	keptRequest, keptResponse []byte  // memory for what bodies keep
 	seenRequest, seenResponse capture // of bodies as they pass
 
 	pumping  sync.WaitGroup // pump, while a body is longer than what came with its head
@@ -51,6 +52,12 @@ const maxScratch = 64 << 10
 // reset makes x ready for another exchange.
 func (x *exchange1) reset() {
 	scratch, held, heldReply := kept(x.scratch), kept(x.held), kept(x.heldReply)
+	if x.upload.in != nil {
+		x.keptRequest = kept(x.upload.kept)
+	}
+	if x.download.in != nil {
+		x.keptResponse = kept(x.download.kept)
+	}
 	x.head1.Reset()
 	x.reply1.Reset()
 	x.exchange = exchange{}
@@ -166,7 +173,7 @@ func (x *exchange1) begin(n int, refused *http1.Error) {
 	}
 	x.sized = x.head1.Minor == 0
 	x.websocket = x.head1.Upgrade && lists([]string{string(x.head1.Get(http1.UpgradeField))}, "websocket")
-	x.upload = body1{in: x.r.in, x: x}
+	x.upload = body1{in: x.r.in, x: x, kept: x.keptRequest}
 	x.upload.frame.Reset(x.head1.Framing)
 	x.request.body = body{x: &x.exchange, stream: &x.upload, size: size1(x.head1.Framing)}
 	if x.head1.Kind == http1.None {
