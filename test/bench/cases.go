@@ -243,6 +243,9 @@ func (c benchCase) specOf(proxy string) traffic.Spec {
 // enough for a collector and its scavenger to have come by.
 func (c benchCase) timed(warm, length time.Duration) benchCase {
 	c.Spec.Warm, c.Spec.For = warm, length
+	if c.Go != nil {
+		c.Spec.For = min(300*time.Millisecond, length)
+	}
 	if c.Spec.Kind == traffic.Idle {
 		c.Spec.For = max(3*time.Second, length)
 	}
