@@ -96,7 +96,7 @@ func fileType() document.Type[fileText] {
 	steps := document.ListOf(document.Object(stepTable()))
 	return document.Object(document.Table[f]{
 		document.Key("route", document.String(), func(t *f) *text { return &t.route },
-			"The route's label in tap, logs and metrics; the file's name if absent."),
+			"The route's label in tap, logs and metrics; the file's name if absent.").Such("orders.create"),
 		document.Key("mode", document.Enum(modeEnforce, modeShadow, modeOff), func(t *f) *document.Value[mode] { return &t.mode },
 			"enforce applies the route, off only checks it."),
 		document.Key("match", document.Object(matchTable()), func(t *f) *document.Value[matchText] { return &t.match },
@@ -133,17 +133,17 @@ func matchTable() document.Table[matchText] {
 		document.Key("direction", document.Enum(Inbound, Outbound), func(t *m) *document.Value[Direction] { return &t.direction },
 			"inbound or outbound; both if absent."),
 		document.Key("http", texts, func(t *m) *document.Value[[]text] { return &t.http },
-			"One or more patterns [METHOD ][HOST]/[PATH], as Go's http.ServeMux has them."),
+			"One or more patterns [METHOD ][HOST]/[PATH], as Go's http.ServeMux has them.").Such("POST /v1/orders/{id}", []any{"GET /v1/orders", "GET /v1/orders/{id}"}),
 		document.Key("grpc", texts, func(t *m) *document.Value[[]text] { return &t.grpc },
-			"One or more of package.Service/Method, package.Service/* and *."),
+			"One or more of package.Service/Method, package.Service/* and *.").Such("shop.v1.Orders/Create", "shop.v1.Orders/*"),
 		document.Key("host", texts, func(t *m) *document.Value[[]text] { return &t.host },
-			"One or more hosts, one of which it has to be; a leading * is one or more labels."),
+			"One or more hosts, one of which it has to be; a leading * is one or more labels.").Such("orders", []any{"orders", "*.shop.svc"}),
 		document.Key("port", document.OneOrList(document.Int(1, 65535)), func(t *m) *document.Value[[]number] { return &t.port },
-			"One or more original destination ports."),
+			"One or more original destination ports.").Such(8080),
 		document.Key("headers", document.MapOf(document.String()), func(t *m) *document.Value[[]document.Entry[string]] { return &t.headers },
-			"Header values of which one has to be equal, or * for present."),
+			"Header values of which one has to be equal, or * for present.").Such(map[string]any{"x-tenant": "acme", "x-debug": "*"}),
 		document.Key("where", document.Program(), func(t *m) *text { return &t.where },
-			"jq over the head that gives one boolean."),
+			"jq over the head that gives one boolean.").Such(`.query.dry_run != "true"`),
 	}
 }
 
@@ -151,11 +151,11 @@ func stepTable() document.Table[stepText] {
 	type s = stepText
 	return document.Table[s]{
 		document.Key("when", document.Program(), func(t *s) *text { return &t.when },
-			"jq that gives one boolean: the step runs if it is true."),
+			"jq that gives one boolean: the step runs if it is true.").Such(".quantity > 100"),
 		document.Key("jq", document.Program(), func(t *s) *text { return &t.jq },
-			"jq over the message, whose result is the new message."),
+			"jq over the message, whose result is the new message.").Such(`.user.email = "x" | del(.password)`),
 		document.Key("head", document.Program(), func(t *s) *text { return &t.head },
-			"jq over the head, whose result is the new head."),
+			"jq over the head, whose result is the new head.").Such(`.headers["x-tier"] = $body.tier`),
 		document.Key("reject", document.Object(rejectTable()), func(t *s) *document.Value[answerText] { return &t.reject },
 			"Answers the caller; nothing is sent on."),
 	}
@@ -200,17 +200,17 @@ func breakerTable() document.Table[breakerText] {
 	type b = breakerText
 	return document.Table[b]{
 		document.Key("failure", document.Program(), func(t *b) *text { return &t.failure },
-			"jq over the outcome: what counts as a failure."),
+			"jq over the outcome: what counts as a failure.").Such(".status >= 500 or (.body.errors | length) > 0"),
 		document.Key("trip", document.Program(), func(t *b) *text { return &t.trip },
-			"jq over the counts of the window: when to open."),
+			"jq over the counts of the window: when to open.").Such(".requests >= 20 and .failures / .requests > 0.5"),
 		document.Key("window", document.Duration(), func(t *b) *span { return &t.window },
-			"How far back the counts reach; 10s."),
+			"How far back the counts reach; 10s.").Such("10s"),
 		document.Key("open", document.Duration(), func(t *b) *span { return &t.open },
-			"How long it stays open before it probes; 30s."),
+			"How long it stays open before it probes; 30s.").Such("30s"),
 		document.Key("probes", document.Int(1, 1000), func(t *b) *number { return &t.probes },
 			"At most so many probes at once, and so many successes close it; 1."),
 		document.Key("fallback", document.Object(fallbackTable()), func(t *b) *document.Value[answerText] { return &t.fallback },
-			"The answer while it is open; 503 and UNAVAILABLE if absent."),
+			"The answer while it is open; 503 and UNAVAILABLE if absent.").Such(map[string]any{"status": 200, "body": map[string]any{"orders": []any{}, "stale": true}}),
 	}
 }
 
@@ -229,12 +229,12 @@ func limitsTable() document.Table[limitsText] {
 	type l = limitsText
 	return document.Table[l]{
 		document.Key("body", document.Size(), func(t *l) *size { return &t.body },
-			"Of an HTTP body kept for a rule; 8MiB."),
+			"Of an HTTP body kept for a rule; 8MiB.").Such("8MiB"),
 		document.Key("message", document.Size(), func(t *l) *size { return &t.message },
-			"Of one gRPC message; 4MiB."),
+			"Of one gRPC message; 4MiB.").Such("4MiB"),
 		document.Key("steps", document.Int(1, 1<<40), func(t *l) *number { return &t.steps },
 			"Instructions of one run of a jq program; 5000000."),
 		document.Key("time", document.Duration(), func(t *l) *span { return &t.time },
-			"Of one run of a jq program; 1s."),
+			"Of one run of a jq program; 1s.").Such("1s"),
 	}
 }

@@ -14,6 +14,7 @@ func addCommands(root *cobra.Command) {
 		newStatusCmd(),
 		newRoutesCmd(),
 		newBreakersCmd(),
+		newSchemaCmd(),
 		newVersionCmd(),
 		newShopCmd(), // hidden: what the demo and the README show Sluice on
 	)

@@ -8,8 +8,7 @@ import (
 // Field is one key of an object that is read into an S.
 type Field[S any] struct {
 	Info
-	required bool
-	read     func(p Pair, into *S)
+	read func(p Pair, into *S)
 }
 
 // Key is the field key of type t, whose value goes where at points. doc is one
@@ -27,7 +26,13 @@ func Key[S, T any](key string, t Type[T], at func(*S) *Value[T], doc string) Fie
 
 // Required is f as a field that has to be there.
 func Required[S any](f Field[S]) Field[S] {
-	f.required = true
+	f.Required = true
+	return f
+}
+
+// Such is f with examples of what its value may be, for the schema.
+func (f Field[S]) Such(as ...any) Field[S] {
+	f.Examples = as
 	return f
 }
 
@@ -71,7 +76,7 @@ func Object[S any](table Table[S]) Type[S] {
 			table[i].read(p, &out)
 		}
 		for _, f := range table {
-			if f.required && !slices.ContainsFunc(pairs, func(p Pair) bool { return p.Key.Text == f.Key }) {
+			if f.Required && !slices.ContainsFunc(pairs, func(p Pair) bool { return p.Key.Text == f.Key }) {
 				n.Report(CodeMissing, "", "%s is needed", f.Key)
 			}
 		}

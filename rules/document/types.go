@@ -38,18 +38,22 @@ type Type[T any] struct {
 // Shape describes the values of a [Type], for a schema and a reference.
 type Shape struct {
 	Kind   string // string, program, integer, boolean, duration, size, list, map, object, any, later
-	Enum   []string
+	Enum   []any  // of a string: all that it can be; of a size: what it can be beside sizes
 	Items  *Shape // of a list or a map
 	Single bool   // of a list: one item may stand without the list
 	Fields []Info // of an object
 	Short  *Shape // of an object: what may stand in its place
+
+	Lowest, Highest int64 // of an integer
 }
 
 // Info describes one field of an object.
 type Info struct {
-	Key   string
-	Doc   string // one sentence
-	Shape Shape
+	Key      string
+	Doc      string // one sentence
+	Shape    Shape
+	Required bool
+	Examples []any // values that it may have
 }
 
 // String takes any text that YAML does not take for something else.
@@ -130,7 +134,7 @@ func Enum[T ~string](of ...T) Type[T] {
 		names = append(names, string(v))
 	}
 	text := String()
-	return Type[T]{Shape{Kind: "string", Enum: names}, func(n *Node) (T, bool) {
+	return Type[T]{Shape{Kind: "string", Enum: anys(names)}, func(n *Node) (T, bool) {
 		if n.Kind == Scalar && slices.Contains(names, n.Text) { // off is a boolean to some
 			return T(n.Text), true
 		}
@@ -147,6 +151,14 @@ func Enum[T ~string](of ...T) Type[T] {
 	}}
 }
 
+func anys(names []string) []any {
+	out := make([]any, len(names))
+	for i, name := range names {
+		out[i] = name
+	}
+	return out
+}
+
 // Bool takes true or false.
 func Bool() Type[bool] {
 	return Type[bool]{Shape{Kind: "boolean"}, func(n *Node) (bool, bool) {
@@ -160,7 +172,7 @@ func Bool() Type[bool] {
 
 // Int takes a whole number from lowest to highest.
 func Int(lowest, highest int64) Type[int64] {
-	return Type[int64]{Shape{Kind: "integer"}, func(n *Node) (int64, bool) {
+	return Type[int64]{Shape{Kind: "integer", Lowest: lowest, Highest: highest}, func(n *Node) (int64, bool) {
 		if n.Kind != Scalar || n.tag != "!!int" {
 			_, ok := n.wrongType("a whole number")
 			return 0, ok

@@ -72,6 +72,9 @@ func Parse(name string, content []byte) (Config, []rules.Problem) {
 	return cfg, doc.Problems()
 }
 
+// Shape describes what sluice.yaml may say, for a schema and a reference.
+func Shape() document.Shape { return fileType().Shape }
+
 func fileType() document.Type[fileText] {
 	type f = fileText
 	return document.Object(document.Table[f]{
@@ -105,7 +108,9 @@ func fileType() document.Type[fileText] {
 // sizeOrOff takes 0 and off as no size at all.
 func sizeOrOff() document.Type[codec.Bytes] {
 	size := document.Size()
-	return document.Type[codec.Bytes]{Shape: size.Shape, Read: func(n *document.Node) (codec.Bytes, bool) {
+	shape := size.Shape
+	shape.Enum = []any{"off", 0}
+	return document.Type[codec.Bytes]{Shape: shape, Read: func(n *document.Node) (codec.Bytes, bool) {
 		if n.Kind == document.Scalar && (n.Text == "0" || n.Text == "off") {
 			return 0, true
 		}
