@@ -149,10 +149,12 @@ func (x *netLane) answer(a *answer) {
 		x.w.WriteHeader(http.StatusOK)
 		return
 	}
-	body, contentType := x.errorBody(a)
-	h.Set("Content-Type", contentType)
+	status, fields, body := x.said(a) // webend.go
+	for _, f := range fields {
+		h.Set(f.Name, f.Value)
+	}
 	setLength(h, int64(len(body)))
-	x.w.WriteHeader(a.status)
+	x.w.WriteHeader(status)
 	x.w.Write(body)
 }
 

@@ -31,6 +31,7 @@ type body struct {
 	undecoded []byte // plain as it came, if its value is not needed so far; else nil
 
 	messages *messageBody // of a stream whose messages have steps; takes stream's place
+	none     bool         // there is no message, and steps see the head alone
 
 	codec    codec.Codec    // nil if the format is not known
 	original codec.Original // to write a difference onto
@@ -79,13 +80,18 @@ func (x *exchange) readResponse() error {
 // the input's Err or Skipped, for the steps to decide; the error is of the wire.
 func (x *exchange) read(h *half, needs rules.Needs, empty bool) error {
 	b := &h.body
-	if !needs.Body && !needs.Edits && !x.translates() || empty {
+	if !needs.Body && !needs.Edits && !x.translates() && !x.judgesWeb(h) || empty {
 		return nil
 	}
 	fields := h.in.Fields
 	if h.in.Status == http.StatusPartialContent {
 		b.input.Skipped = "skipped_partial"
 		return nil
+	}
+	if x.kind == callWeb || x.kind == callConnect {
+		if done, err := x.readWeb(h); done {
+			return err
+		}
 	}
 	format, known := x.formatOf(h) // translate.go
 	if x.kind != callNone && x.kind != callConnect {
@@ -100,7 +106,7 @@ func (x *exchange) read(h *half, needs rules.Needs, empty bool) error {
 			b.input.Skipped = "skipped_format"
 			return nil
 		}
-		x.readMessages(h, framed)
+		x.readMessages(h, framed, nil)
 		return nil
 	}
 	limit := int64(x.route.Limits().Body)
@@ -111,7 +117,7 @@ func (x *exchange) read(h *half, needs rules.Needs, empty bool) error {
 		return nil
 	}
 	if !b.whole {
-		b.fail(rules.ReasonTooLarge, fmt.Errorf("body over %d bytes: %w", limit, codec.ErrTooLarge))
+		b.failTooLarge(limit)
 		return nil
 	}
 	if len(b.raw) == 0 {
@@ -218,6 +224,10 @@ func (b *body) editInPlace(plain []byte) error {
 
 func (b *body) fail(reason rules.Reason, err error) {
 	b.input.Err, b.reason = err, reason
+}
+
+func (b *body) failTooLarge(limit int64) {
+	b.fail(rules.ReasonTooLarge, fmt.Errorf("body over %d bytes: %w", limit, codec.ErrTooLarge))
 }
 
 func reasonOf(err error, otherwise rules.Reason) rules.Reason {

@@ -105,6 +105,9 @@ func (x *exchange) settle(err *Error) {
 			x.outcome.GRPCStatus = "DEADLINE_EXCEEDED"
 		}
 	}
+	if err == nil && x.outcome.GRPCStatus == "" {
+		x.outcome.GRPCStatus = x.endStatus()
+	}
 	failed, known := x.failed()
 	switch {
 	case !known:
@@ -165,8 +168,12 @@ func (x *exchange) fallBack() bool {
 	if a == nil {
 		return false
 	}
-	if x.kind == callGRPC {
+	_, framed := webFormOf(x.kind, mediaType(x.request.in))
+	switch {
+	case x.kind == callGRPC:
 		return x.grpcFallBack(a)
+	case framed || x.readsProto(&x.request):
+		return x.webFallBack(a) // webend.go
 	}
 	head := &rules.Head{Status: a.Status, Fields: a.Headers}
 	var data []byte

@@ -16,6 +16,8 @@ type capture struct {
 	mu   sync.Mutex
 	head []byte
 	size int64
+
+	follow func([]byte) // is shown all that passes; may be nil
 }
 
 // lentCapture keeps what observers may see of a body, in memory that is used
@@ -39,6 +41,9 @@ func (c *capture) add(b []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.size += int64(len(b))
+	if c.follow != nil {
+		c.follow(b)
+	}
 	if room := c.max - len(c.head); room > 0 {
 		c.head = append(c.head, b[:min(room, len(b))]...)
 	}

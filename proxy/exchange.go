@@ -43,6 +43,8 @@ type exchange struct {
 	outcome   rules.Outcome       // of the upstream, for the breaker
 	began     bool                // the caller has been sent a part of the response
 	told      bool                // the caller was sent a status after messages
+	late      error               // that status
+	end       *callEnd            // what the response of a gRPC-Web or Connect call says at its end; nil if nobody looks
 	websocket bool                // the request asks for a WebSocket
 	sized     bool                // the request's body has to have a length: it is HTTP/1.0
 	unread    bool                // nobody here can read what its ends have agreed on

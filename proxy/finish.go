@@ -19,7 +19,12 @@ const (
 )
 
 // guarded runs the exchange.
-func (x *exchange) guarded() error { return x.guard(x.run) }
+func (x *exchange) guarded() error {
+	if err := x.guard(x.run); err != nil {
+		return err
+	}
+	return x.late
+}
 
 // guard turns a panic of run into its error: one message must not take the
 // process with it.
@@ -53,8 +58,11 @@ func (x *exchange) finish(err error) {
 		}
 		a := x.answerFor(err) // answer.go
 		x.record.Status, x.began = a.status, true
-		if x.kind == callGRPC {
+		switch {
+		case x.kind == callGRPC || x.isFramed():
 			x.record.Status, x.record.GRPCStatus = http.StatusOK, a.code
+		case x.isConnect():
+			x.record.GRPCStatus = a.code
 		}
 		x.wire.answer(a)
 	}
@@ -111,18 +119,22 @@ func (x *exchange) complete() {
 	if x.readByMessage {
 		return // call.go has noted the bodies
 	}
-	if x.request.in != nil {
+	if x.request.in != nil && !x.request.body.enveloped() {
 		r.Request.Body, r.Request.Sent = x.request.body.observed(x.request.in.Fields.Get)
 		r.Request.Edited = x.request.body.isEdited
-		x.mu.Lock()
-		r.Request.Trailers = x.request.trailers
-		x.mu.Unlock()
 	}
-	if x.response.in != nil {
+	x.mu.Lock()
+	r.Request.Trailers = x.request.trailers
+	x.mu.Unlock()
+	if x.response.in != nil && !x.response.body.enveloped() {
 		r.Response.Body, r.Response.Sent = x.response.body.observed(x.response.in.Fields.Get)
 		r.Response.Edited = x.response.body.isEdited
 	}
-	if r.Protocol == GRPC && r.GRPCStatus == "" {
+	switch {
+	case r.GRPCStatus != "":
+	case r.Protocol == GRPC:
 		r.GRPCStatus = x.grpcStatus()
+	case r.Error == nil:
+		r.GRPCStatus = x.endStatus() // webend.go
 	}
 }

@@ -38,10 +38,10 @@ type judged struct {
 }
 
 func (x *exchange) judgedMessage() judged {
-	if x.readByMessage {
+	b := &x.response.body
+	if x.readByMessage || b.enveloped() {
 		return x.lastMessage
 	}
-	b := &x.response.body
 	limits := codec.Limits{Size: x.route.Limits().Body}
 	switch {
 	case b.original != nil:
@@ -62,11 +62,23 @@ func (x *exchange) judgedMessage() judged {
 }
 
 // judgeBody keeps the response's body as it passes for a breaker whose failure
-// reads it.
+// reads it, and looks for the status at the end of one that has it there.
 func (x *exchange) judgeBody() {
+	if x.permit == nil {
+		return
+	}
 	b := &x.response.body
-	if x.permit != nil && x.route.Breaker().FailureReadsBody() && !b.whole {
+	if x.route.Breaker().FailureReadsBody() && !b.whole {
 		b.judged = newCapture(int(x.route.Limits().Body))
+	}
+	if b.messages != nil {
+		return
+	}
+	if x.followsEnd(); x.end != nil {
+		if b.judged == nil {
+			b.judged = newCapture(0)
+		}
+		b.judged.follow = x.end.follow
 	}
 }
 
@@ -74,7 +86,17 @@ func (x *exchange) judgeBody() {
 // message by message.
 func (x *exchange) judgesMessages() bool {
 	b := x.route.Breaker()
-	return x.readByMessage && b != nil && b.FailureReadsBody()
+	return (x.readByMessage || x.response.body.enveloped()) && b != nil && b.FailureReadsBody()
+}
+
+// judgesWeb reports whether a breaker's failure reads the messages of a half of a
+// gRPC-Web or Connect call.
+func (x *exchange) judgesWeb(h *half) bool {
+	if b := x.route.Breaker(); h != &x.response || b == nil || !b.FailureReadsBody() {
+		return false
+	}
+	_, framed := x.webFormOf(h)
+	return framed || x.readsProto(h)
 }
 
 // keepJudged remembers the message of an upstream's stream, of which b is what the

@@ -13,10 +13,11 @@ import (
 // streamed is one message of a stream, whatever the stream is made of.
 type streamed struct {
 	data    []byte
-	format  codec.Codec // nil: not known
-	unknown error       // then it fails the step that reads it; nil: the step is skipped
-	lenient bool        // what is not of the format has none
-	failed  error       // why there is no data; nil if there is
+	format  codec.Codec  // nil: not known
+	unknown error        // then it fails the step that reads it; nil: the step is skipped
+	lenient bool         // what is not of the format has none
+	failed  error        // why there is no data; nil if there is
+	reason  rules.Reason // of failed; "": content_encoding
 }
 
 // stepStreamed runs the steps over one message of a stream. If edited, left is
@@ -119,11 +120,7 @@ func (x *exchange) encodeAll(b *body, m *streamed, values []codec.Value, fromCal
 	for _, v := range values {
 		encoded, err := b.codec.Encode(b.original, v)
 		if err != nil {
-			name := "response"
-			if fromCaller {
-				name = "request"
-			}
-			return nil, false, x.encodeFailed(name, err) // nil: the message goes on as it came
+			return nil, false, x.encodeFailed(nameOfHalf(fromCaller), err) // nil: the message goes on as it came
 		}
 		left = append(left, encoded)
 	}
@@ -137,7 +134,11 @@ func (x *exchange) encodeAll(b *body, m *streamed, values []codec.Value, fromCal
 func (b *body) decodeMessage(m *streamed, limits rules.Limits) {
 	switch {
 	case m.failed != nil:
-		b.fail(reasonOf(m.failed, rules.ReasonEncoding), m.failed)
+		reason := m.reason
+		if reason == "" {
+			reason = rules.ReasonEncoding
+		}
+		b.fail(reasonOf(m.failed, reason), m.failed)
 		return
 	case m.format != nil:
 	case m.unknown == nil:

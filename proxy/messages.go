@@ -22,11 +22,13 @@ type messageBody struct {
 	body       *body
 	fromCaller bool
 	format     stream.Format
+	enveloped  *enveloped // of a gRPC-Web or Connect call: web.go; nil if format says all
 	splitter   stream.Splitter
 	phase      rules.Phase // of the next message
 	rows       *rows       // the messages are the rows of one; nil: they are not
 
 	source io.Reader        // without content coding
+	text   io.Reader        // what source is the bytes of; nil if it is no text
 	undo   *encoding.Reader // nil: there is none
 	redo   *encoding.Writer
 
@@ -37,16 +39,21 @@ type messageBody struct {
 	err   error // comes after out
 }
 
-// readMessages prepares for the steps of a body of messages.
-func (x *exchange) readMessages(h *half, format stream.Format) {
+// readMessages prepares for the steps of a body of messages, which are of a
+// format or, if that is nil, enveloped.
+func (x *exchange) readMessages(h *half, format stream.Format, e *enveloped) {
 	b := &h.body
 	coding, err := encoding.Parse(h.in.Fields.Values("Content-Encoding")...)
 	if err != nil {
 		b.fail(rules.ReasonEncoding, err)
 		return
 	}
-	m := &messageBody{x: x, body: b, fromCaller: h == &x.request, format: format, phase: rules.StreamMessage}
-	m.splitter = format.Split(codec.Limits{Size: x.route.Limits().Message})
+	m := &messageBody{x: x, body: b, fromCaller: h == &x.request, format: format, enveloped: e, phase: rules.StreamMessage}
+	if e != nil {
+		m.splitter = e.envelopes.Split(codec.Limits{Size: e.limit})
+	} else {
+		m.splitter = format.Split(codec.Limits{Size: x.route.Limits().Message})
+	}
 	if passes, ok := b.stream.(interface{ passOn() }); ok {
 		passes.passOn()
 	}
@@ -63,6 +70,10 @@ func (x *exchange) readMessages(h *half, format stream.Format) {
 			return
 		}
 		m.source = m.undo
+	}
+	if e != nil && e.plain != nil {
+		m.text = m.source
+		m.source = &textReader{m: m}
 	}
 	x.mu.Lock()
 	x.stream = streamRules{generation: x.set.Number, route: x.route, params: x.params}
@@ -82,19 +93,28 @@ func (r seenReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// stepMessages runs the steps that do not wait for a message.
+// stepMessages runs the steps that do not wait for a message. A unary message, and
+// the first one of a stream whose head needs it, have theirs with the head.
 func (x *exchange) stepMessages(steps *rules.Steps, h *half, seen *Half, response *rules.Head) error {
 	m := h.body.messages
-	if steps.Needs().HeadWaits {
-		m.phase = rules.StreamFirst
-		for m.phase == rules.StreamFirst && m.err == nil {
+	first := rules.StreamMessage
+	switch {
+	case m.enveloped != nil && m.enveloped.unary:
+		first = rules.Whole
+	case steps.Needs().HeadWaits:
+		first = rules.StreamFirst
+	}
+	if first != rules.StreamMessage {
+		h.body.asked.Store(true)
+		m.phase = first
+		for m.phase == first && m.err == nil {
 			m.advance()
 		}
 		if m.err != nil && !errors.Is(m.err, io.EOF) {
-			return m.err
+			return m.failed()
 		}
 	}
-	if m.phase == rules.StreamFirst || !steps.Needs().HeadWaits {
+	if m.phase == first { // there is no message, or its steps are not the head's
 		m.phase = rules.StreamMessage
 		if err := x.stepHead(steps, h, seen, response); err != nil {
 			return err
@@ -106,11 +126,22 @@ func (x *exchange) stepMessages(steps *rules.Steps, h *half, seen *Half, respons
 	return nil
 }
 
+// failed is the error of a body whose head has not left.
+func (m *messageBody) failed() error {
+	switch {
+	case ownError(m.err):
+		return m.err
+	case m.fromCaller:
+		return &Error{Origin: OriginCaller, Reason: "truncated", Err: m.err}
+	}
+	return m.x.upstreamFailed(m.err)
+}
+
 // Read returns what may go on. Its error is the end, one of the body that it
 // reads, or what a step made of a message: a rejection or failure.
 func (m *messageBody) Read(p []byte) (int, error) {
 	for m.out.Len() == 0 {
-		if m.err != nil {
+		if m.err != nil && !m.tellsEnd() { // webend.go
 			return 0, m.err
 		}
 		m.advance()
@@ -146,9 +177,12 @@ func (m *messageBody) advance() {
 	case m.err != nil:
 	case took && m.redo != nil:
 		m.err = m.redo.Flush() // what is there does not wait for what follows
-	case m.final && !took:
+	case took:
+	case m.enveloped != nil && m.enveloped.garbled != nil:
+		m.lose(streamed{failed: m.enveloped.garbled, reason: rules.ReasonDecode})
+	case m.final:
 		m.finish()
-	case !took:
+	default:
 		m.fill()
 	}
 }
@@ -157,7 +191,7 @@ func (m *messageBody) advance() {
 // whole.
 func (m *messageBody) next() (n int) {
 	if m.blind {
-		m.pass(m.in)
+		m.write(m.in)
 		return len(m.in)
 	}
 	n, message, err := m.splitter.Next(m.in, m.final)
@@ -166,10 +200,7 @@ func (m *messageBody) next() (n int) {
 		return 0
 	}
 	if err != nil {
-		m.blind = true
-		if _, _, err := m.step(streamed{failed: fmt.Errorf("%w: %w", codec.ErrTooLarge, err)}); err != nil {
-			m.err = err
-		}
+		m.lose(streamed{failed: fmt.Errorf("%w: %w", codec.ErrTooLarge, err)})
 		return 0
 	}
 	if message == nil {
@@ -179,6 +210,10 @@ func (m *messageBody) next() (n int) {
 	message = slices.Clone(message) // the steps' results may hold on to it
 	if m.rows != nil {
 		m.err = m.row(message)
+		return n
+	}
+	if m.enveloped != nil {
+		m.stepEnvelope(message)
 		return n
 	}
 	left, edited, err := m.step(streamed{data: message, format: m.format})
@@ -197,6 +232,23 @@ func (m *messageBody) next() (n int) {
 	return n
 }
 
+// lose fails the message that cannot be taken, and with on_error: pass lets it and
+// all that follows go on unseen.
+func (m *messageBody) lose(message streamed) {
+	m.blind = true
+	if _, _, err := m.step(message); err != nil {
+		m.err = err
+		return
+	}
+	if !m.fromCaller {
+		m.x.end = nil // it is not seen any more
+	}
+	if m.text != nil {
+		m.write(m.enveloped.plain.Rest(nil))
+		m.in, m.source, m.text, m.enveloped.garbled = nil, m.text, nil, nil
+	}
+}
+
 func (m *messageBody) step(message streamed) (left [][]byte, edited bool, err error) {
 	phase := m.phase
 	m.phase = rules.StreamMessage
@@ -207,8 +259,24 @@ func (m *messageBody) step(message streamed) (left [][]byte, edited bool, err er
 	return left, edited, err
 }
 
-// pass lets data go on.
+// pass lets data go on as it came.
 func (m *messageBody) pass(data []byte) {
+	m.x.followEnd(m, data)
+	if m.text != nil {
+		data = m.enveloped.plain.Pass(nil, data)
+	}
+	m.write(data)
+}
+
+// replace lets data go on in place of the next n bytes.
+func (m *messageBody) replace(n int, data []byte) {
+	if m.text != nil {
+		data = m.enveloped.plain.Replace(nil, n, data)
+	}
+	m.write(data)
+}
+
+func (m *messageBody) write(data []byte) {
 	if m.redo == nil {
 		m.out.Write(data)
 		return
@@ -242,7 +310,7 @@ func (m *messageBody) finish() {
 	if m.rows != nil {
 		m.in = m.rows.End()
 	}
-	m.pass(m.in)
+	m.write(m.in)
 	m.in = nil
 	m.err = io.EOF
 	m.release()

@@ -239,6 +239,11 @@ func (x *exchange1) respondFallback() error {
 	switch {
 	case b.isEdited:
 		data = b.edited
+	case b.messages != nil:
+		var err error
+		if data, err = io.ReadAll(b.messages); err != nil {
+			return err
+		}
 	case !b.whole:
 		var err error
 		if data, err = io.ReadAll(b.stream); err != nil {
@@ -257,11 +262,11 @@ func (x *exchange1) answer(a *answer) {
 	if a.retryAfter > 0 {
 		fields = append(fields, rules.Field{Name: "Retry-After", Value: strconv.Itoa(a.retryAfter)})
 	}
-	data, contentType := x.errorBody(a)
-	fields = append(fields, rules.Field{Name: "Content-Type", Value: contentType})
+	status, more, data := x.said(a) // webend.go
+	fields = append(fields, more...)
 	x.stopPump()
 	x.settleUpload()
-	_ = x.write(a.status, fields, data) // finish has the cause; the connection tells the rest
+	_ = x.write(status, fields, data) // finish has the cause; the connection tells the rest
 }
 
 // settleUpload decides whether the connection outlives a request that is

@@ -172,10 +172,10 @@ func (x *netLane) sendTrailers(trailer http.Header) {
 	x.record.Response.Trailers = endToEnd(trailer)
 }
 
-// streamed is told that a part of the body went on. The breaker counts a gRPC
-// or event stream as a success at its first message.
+// streamed is told that a part of the body went on. The breaker counts a stream of
+// calls' messages or events as a success at its first message.
 func (x *exchange) streamed() {
-	if x.permit == nil || x.response.body.size >= 0 || x.kind != callGRPC && !strings.HasPrefix(x.response.in.Fields.Get("Content-Type"), "text/event-stream") {
+	if x.permit == nil || x.response.body.size >= 0 || x.kind != callGRPC && x.end == nil && !strings.HasPrefix(x.response.in.Fields.Get("Content-Type"), "text/event-stream") {
 		return
 	}
 	x.succeedEarly()

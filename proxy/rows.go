@@ -35,7 +35,7 @@ func (x *exchange) readRows(h *half, format codec.Codec) bool {
 	}
 	r := &rows{Rows: of.Rows(codec.Limits{Size: x.route.Limits().Message}), steps: steps}
 	h.body.input.Err, h.body.reason, h.body.whole = nil, "", false
-	x.readMessages(h, r)
+	x.readMessages(h, r, nil)
 	if h.body.messages != nil {
 		h.body.messages.rows = r
 	}

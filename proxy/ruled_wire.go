@@ -287,9 +287,8 @@ func (x *ruledStream) answer(a *answer) {
 		x.caller.SendHead(http2.NewHead(made2(http.StatusOK, fields)), true)
 		return
 	}
-	body, contentType := x.errorBody(a)
-	fields = append(fields, rules.Field{Name: "content-type", Value: contentType})
-	head := http2.NewHead(append(made2(a.status, fields), http2.Field{Name: "content-length", Value: strconv.Itoa(len(body))}))
+	status, more, body := x.said(a) // webend.go
+	head := http2.NewHead(append(made2(status, append(fields, more...)), http2.Field{Name: "content-length", Value: strconv.Itoa(len(body))}))
 	if x.request.in.Method == http.MethodHead {
 		x.caller.SendHead(head, true)
 		return

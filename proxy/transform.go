@@ -43,6 +43,9 @@ func (x *exchange) transform(steps *rules.Steps, h *half, seen *Half, response *
 	if h.body.messages != nil {
 		return x.stepMessages(steps, h, seen, response) // messages.go
 	}
+	if h.body.none {
+		return x.stepHead(steps, h, seen, response)
+	}
 	in := rules.In{
 		Phase:    rules.Whole,
 		Request:  x.record.Call,
@@ -109,8 +112,10 @@ func (x *exchange) transformedInPlace(h *half, seen *Half, response *rules.Head,
 }
 
 // halfName names a half as the steps of a rule file do.
-func halfName(response *rules.Head) string {
-	if response == nil {
+func halfName(response *rules.Head) string { return nameOfHalf(response == nil) }
+
+func nameOfHalf(fromCaller bool) string {
+	if fromCaller {
 		return "request"
 	}
 	return "response"
