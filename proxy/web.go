@@ -172,7 +172,7 @@ func (r *textReader) Read(p []byte) (int, error) {
 	switch {
 	case garbled != nil:
 		e.garbled = garbled
-		return len(plain), nil
+		return len(plain), nil //nolint:nilerr // whoever reads on behind it is told again
 	case errors.Is(err, io.EOF) && !e.plain.Whole():
 		e.garbled = &codec.SyntaxError{Format: "base64", Msg: "found the end, expected four characters of it"}
 	}
