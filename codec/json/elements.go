@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"strconv"
 
+	"github.com/sluice-proxy/sluice/codec/internal/run"
 	"github.com/sluice-proxy/sluice/codec/plan"
 )
 
@@ -17,12 +18,12 @@ import (
 type span struct{ start, end, from, to int }
 
 // emitArray writes an array of whose elements some were touched or are gone.
-func (r *Runner) emitArray(at int32) {
+func (r *runner) emitArray(at int32) {
 	touched, gone := 0, false
-	for c := r.nodes[at].first; c != 0; c = r.nodes[c].next {
-		if r.nodes[c].touched {
+	for c := r.Nodes[at].First; c != 0; c = r.Nodes[c].Next {
+		if r.Nodes[c].Touched {
 			touched++
-			gone = gone || r.nodes[c].state == isGone
+			gone = gone || r.Nodes[c].State == run.Gone
 		}
 	}
 	if gone {
@@ -33,23 +34,23 @@ func (r *Runner) emitArray(at int32) {
 		touched = 1
 	}
 	base, edits := len(r.spans), r.edits
-	for c := r.nodes[at].first; c != 0 && r.outcome == plan.Changed; c = r.nodes[c].next {
-		n := &r.nodes[c]
-		if !n.touched {
+	for c := r.Nodes[at].First; c != 0 && r.Outcome == plan.Changed; c = r.Nodes[c].Next {
+		n := &r.Nodes[c]
+		if !n.Touched {
 			continue
 		}
 		if touched == 1 {
 			r.emit(c)
 			continue
 		}
-		r.keepTo(int(n.start))
-		s := span{start: int(n.start), end: int(n.end), from: len(r.out)}
+		r.keepTo(int(n.Spot.start))
+		s := span{start: int(n.Spot.start), end: int(n.Spot.end), from: len(r.out)}
 		r.emit(c)
-		r.keepTo(int(n.end))
+		r.keepTo(int(n.Spot.end))
 		s.to = len(r.out)
 		r.spans = append(r.spans, s)
 	}
-	if r.edits > edits && r.outcome == plan.Changed {
+	if r.edits > edits && r.Outcome == plan.Changed {
 		r.checkPairs(r.spans[base:])
 	}
 	r.spans = r.spans[:base]
@@ -58,28 +59,28 @@ func (r *Runner) emitArray(at int32) {
 // keepApart reports whether one place tells each touched element from what any
 // was before: the usual case, in which the same is done to all of them. It
 // need not find such a place.
-func (r *Runner) keepApart(at int32) bool {
+func (r *runner) keepApart(at int32) bool {
 	place, leaf := int32(none), int32(none)
-	for c := r.nodes[at].first; c != 0; c = r.nodes[c].next {
-		if !r.nodes[c].touched {
+	for c := r.Nodes[at].First; c != 0; c = r.Nodes[c].Next {
+		if !r.Nodes[c].Touched {
 			continue
 		}
 		n := r.leaf(c)
-		if n == none || r.nodes[n].start == none || place != none && r.nodes[n].place != place {
+		if n == none || !r.Nodes[n].There || place != none && r.Nodes[n].Place != place {
 			return false
 		}
-		m := &r.nodes[n]
+		m := &r.Nodes[n]
 		switch {
 		case place == none:
-			place, leaf = m.place, n
-		case m.state != r.nodes[leaf].state:
+			place, leaf = m.Place, n
+		case m.State != r.Nodes[leaf].State:
 			return false
 		}
-		if m.state == isGone {
+		if m.State == run.Gone {
 			continue // it was there in each, and is in none
 		}
-		v := &r.vals[m.val]
-		if v.isContainer() || !sameVal(v, &r.vals[r.nodes[leaf].val]) || r.equal(m, v) {
+		v := &r.Vals[m.Val]
+		if v.IsContainer() || !sameVal(v, &r.Vals[r.Nodes[leaf].Val]) || r.equal(m, v) {
 			return false
 		}
 	}
@@ -88,33 +89,33 @@ func (r *Runner) keepApart(at int32) bool {
 
 // leavesDiffer reports whether one place that was written to in each touched
 // element has nowhere become what it was in another.
-func (r *Runner) leavesDiffer(at int32) bool {
+func (r *runner) leavesDiffer(at int32) bool {
 	place := int32(none)
 	r.forget()
 	h := hasher{seed: maphash.MakeSeed()}
-	for c := r.nodes[at].first; c != 0; c = r.nodes[c].next {
-		if !r.nodes[c].touched {
+	for c := r.Nodes[at].First; c != 0; c = r.Nodes[c].Next {
+		if !r.Nodes[c].Touched {
 			continue
 		}
 		n := r.leaf(c)
-		if n == none || place != none && r.nodes[n].place != place {
+		if n == none || place != none && r.Nodes[n].Place != place {
 			return false
 		}
-		m := &r.nodes[n]
-		if place = m.place; m.state != isSet || r.vals[m.val].isContainer() || m.kind >= isArray {
+		m := &r.Nodes[n]
+		if place = m.Place; m.State != run.Set || r.Vals[m.Val].IsContainer() || m.Kind >= run.Array {
 			return false
 		}
-		if m.start != none {
-			r.remember(h.hash(r.text[m.start:m.end]), c)
+		if m.There {
+			r.remember(h.hash(r.Text[m.Spot.start:m.Spot.end]), c)
 		}
 	}
-	from := len(r.scratch)
-	for c := r.nodes[at].first; c != 0; c = r.nodes[c].next {
-		if !r.nodes[c].touched {
+	from := len(r.Scratch)
+	for c := r.Nodes[at].First; c != 0; c = r.Nodes[c].Next {
+		if !r.Nodes[c].Touched {
 			continue
 		}
-		r.scratch = r.write(r.scratch[:from], &r.vals[r.nodes[r.leaf(c)].val])
-		if j, was := r.seen[h.hash(r.scratch[from:])]; h.odd || was && j != c || r.outcome != plan.Changed {
+		r.Scratch = r.write(r.Scratch[:from], &r.Vals[r.Nodes[r.leaf(c)].Val])
+		if j, was := r.seen[h.hash(r.Scratch[from:])]; h.odd || was && j != c || r.Outcome != plan.Changed {
 			return false
 		}
 	}
@@ -123,14 +124,14 @@ func (r *Runner) leavesDiffer(at int32) bool {
 
 // forget and remember keep in r.seen which element had a hash, or none if more
 // than one had.
-func (r *Runner) forget() {
+func (r *runner) forget() {
 	if r.seen == nil {
 		r.seen = make(map[uint64]int32)
 	}
 	clear(r.seen)
 }
 
-func (r *Runner) remember(hash uint64, element int32) {
+func (r *runner) remember(hash uint64, element int32) {
 	if _, twice := r.seen[hash]; twice {
 		element = none
 	}
@@ -139,19 +140,19 @@ func (r *Runner) remember(hash uint64, element int32) {
 
 // leaf returns the first place that was written to on the way down from node
 // at, or none if there is a container in the way that is not the text's own.
-func (r *Runner) leaf(at int32) int32 {
+func (r *runner) leaf(at int32) int32 {
 	for {
-		switch n := &r.nodes[at]; {
-		case n.state == isMade || n.alone:
+		switch n := &r.Nodes[at]; {
+		case n.State == run.Made || n.Alone:
 			return none
-		case n.state != isKept:
+		case n.State != run.Kept:
 			return at
 		default:
-			c := n.first
-			for c != 0 && !r.nodes[c].touched {
-				c = r.nodes[c].next
+			c := n.First
+			for c != 0 && !r.Nodes[c].Touched {
+				c = r.Nodes[c].Next
 			}
-			if c == 0 || n.kind == isArray {
+			if c == 0 || n.Kind == run.Array {
 				return none
 			}
 			at = c
@@ -160,21 +161,21 @@ func (r *Runner) leaf(at int32) int32 {
 }
 
 // sameVal reports whether two scalars are held alike.
-func sameVal(a, b *val) bool {
-	return a.kind == b.kind && a.form == b.form && a.i == b.i && a.f == b.f && bytes.Equal(a.text, b.text) && bytes.Equal(a.raw, b.raw)
+func sameVal(a, b *run.Val) bool {
+	return a.Kind == b.Kind && a.Form == b.Form && a.Int == b.Int && a.Float == b.Float && bytes.Equal(a.Text, b.Text) && a.Value == b.Value
 }
 
 // checkPairs doubts if one element has become what another one was: the editor
 // would take it for the other.
-func (r *Runner) checkPairs(spans []span) {
+func (r *runner) checkPairs(spans []span) {
 	r.forget()
 	h := hasher{seed: maphash.MakeSeed()}
 	for i, s := range spans {
-		r.remember(h.hash(r.text[s.start:s.end]), int32(i))
+		r.remember(h.hash(r.Text[s.start:s.end]), int32(i))
 	}
 	for i, s := range spans {
 		if j, ok := r.seen[h.hash(r.out[s.from:s.to])]; ok && int(j) != i || h.odd {
-			r.doubt()
+			r.Doubt()
 			return
 		}
 	}
@@ -217,11 +218,7 @@ func (h *hasher) string() uint64 {
 	end := skimString(h.text, h.pos)
 	quoted := h.text[h.pos:end]
 	h.pos = end
-	inner := quoted[1 : len(quoted)-1]
-	if bytes.IndexByte(inner, '\\') >= 0 {
-		inner = unquote(quoted)
-	}
-	return maphash.Bytes(h.seed, inner)
+	return maphash.Bytes(h.seed, content(quoted))
 }
 
 // container adds up the hashes of members, which have no order, and mixes
@@ -272,7 +269,7 @@ func (h *hasher) number() uint64 {
 	start := h.pos
 	h.pos = skimNumber(h.text, h.pos)
 	text := h.text[start:h.pos]
-	if i, ok := shortInt(text); ok && -1e15 < i && i < 1e15 {
+	if i, ok := run.ShortInt(text); ok && -1e15 < i && i < 1e15 {
 		return h.int(i)
 	}
 	if f, err := strconv.ParseFloat(string(text), 64); err == nil {
@@ -294,73 +291,73 @@ func (h *hasher) int(i int) uint64 {
 // emitFiltered writes an array without the elements that are gone. The editor
 // keeps the elements at the front that are the same as before, and writes the
 // others anew, with the white space of the first comma.
-func (r *Runner) emitFiltered(at int32) {
-	n := r.nodes[at]
-	after := n.first // the element that stands where before stood
+func (r *runner) emitFiltered(at int32) {
+	n := r.Nodes[at]
+	after := n.First // the element that stands where before stood
 	var kept, last int32
-	for before := n.first; before != 0; before = r.nodes[before].next {
+	for before := n.First; before != 0; before = r.Nodes[before].Next {
 		if after = r.stays(after); after == 0 || !r.same(before, after) {
 			break
 		}
-		kept, after = before, r.nodes[after].next
+		kept, after = before, r.Nodes[after].Next
 	}
 	after = r.stays(after)
-	for c := n.first; c != 0; c = r.nodes[c].next {
+	for c := n.First; c != 0; c = r.Nodes[c].Next {
 		last = c
-		if r.nodes[c].touched && r.nodes[c].state != isGone {
-			r.doubt()
+		if r.Nodes[c].Touched && r.Nodes[c].State != run.Gone {
+			r.Doubt()
 		}
 	}
-	if r.outcome != plan.Changed {
+	if r.Outcome != plan.Changed {
 		return
 	}
-	end := r.nodes[last].end
+	end := r.Nodes[last].Spot.end
 	switch {
 	case kept != 0:
-		r.cut(r.nodes[kept].end, end)
+		r.cut(r.Nodes[kept].Spot.end, end)
 	case after == 0:
-		r.cut(n.start+1, n.end-1)
+		r.cut(n.Spot.start+1, n.Spot.end-1)
 	default:
-		r.cut(r.nodes[n.first].start, end)
+		r.cut(r.Nodes[n.First].Spot.start, end)
 	}
 	lead := r.leadOf(at)
-	for ; after != 0; after = r.stays(r.nodes[after].next) {
+	for ; after != 0; after = r.stays(r.Nodes[after].Next) {
 		if kept != 0 {
 			r.out = append(append(r.out, ','), lead...)
 		}
 		kept = after
-		r.out = append(r.out, r.text[r.nodes[after].start:r.nodes[after].end]...)
+		r.out = append(r.out, r.Text[r.Nodes[after].Spot.start:r.Nodes[after].Spot.end]...)
 	}
 }
 
 // stays returns the first element from c on that is not gone, or 0.
-func (r *Runner) stays(c int32) int32 {
-	for c != 0 && r.nodes[c].state == isGone {
-		c = r.nodes[c].next
+func (r *runner) stays(c int32) int32 {
+	for c != 0 && r.Nodes[c].State == run.Gone {
+		c = r.Nodes[c].Next
 	}
 	return c
 }
 
 // same reports whether a and b are one, or scalars with one spelling. Strings
 // may be the same in several.
-func (r *Runner) same(a, b int32) bool {
-	m, n := &r.nodes[a], &r.nodes[b]
-	if a == b || m.kind != n.kind {
+func (r *runner) same(a, b int32) bool {
+	m, n := &r.Nodes[a], &r.Nodes[b]
+	if a == b || m.Kind != n.Kind {
 		return a == b
 	}
-	x, y := r.text[m.start:m.end], r.text[n.start:n.end]
-	if m.kind == isString && (bytes.IndexByte(x, '\\') >= 0 || bytes.IndexByte(y, '\\') >= 0) {
-		r.doubt()
+	x, y := r.Text[m.Spot.start:m.Spot.end], r.Text[n.Spot.start:n.Spot.end]
+	if m.Kind == run.String && (bytes.IndexByte(x, '\\') >= 0 || bytes.IndexByte(y, '\\') >= 0) {
+		r.Doubt()
 	}
-	return m.kind < isArray && bytes.Equal(x, y)
+	return m.Kind < run.Array && bytes.Equal(x, y)
 }
 
 // leadOf returns the white space behind the first comma of an array.
-func (r *Runner) leadOf(at int32) []byte {
-	first := &r.nodes[r.nodes[at].first]
-	if first.next == 0 {
-		return r.text[r.nodes[at].start+1 : first.start]
+func (r *runner) leadOf(at int32) []byte {
+	first := &r.Nodes[r.Nodes[at].First]
+	if first.Next == 0 {
+		return r.Text[r.Nodes[at].Spot.start+1 : first.Spot.start]
 	}
-	_, lead, _ := bytes.Cut(r.text[first.end:r.nodes[first.next].start], []byte{','})
+	_, lead, _ := bytes.Cut(r.Text[first.Spot.end:r.Nodes[first.Next].Spot.start], []byte{','})
 	return lead
 }

@@ -23,7 +23,7 @@ func ExampleCodec() {
 
 // The plan of .email = "x" | del(.password), as a compiler of programs makes
 // it, edits the bytes: no value is made of them.
-func ExampleRunner() {
+func ExampleCodec_Edit() {
 	p := &plan.Plan{
 		Places: []plan.Place{
 			{Children: []int{1, 2}},
@@ -35,8 +35,7 @@ func ExampleRunner() {
 			{Op: plan.Delete, Place: 2},
 		},
 	}
-	var r json.Runner
-	result, err := r.Run(p, []byte(`{"email": "ann@example.org", "total": 1.10, "password": "p"}`), nil, codec.Limits{}, nil)
+	result, err := json.Codec{}.Edit(p, []byte(`{"email": "ann@example.org", "total": 1.10, "password": "p"}`), nil, codec.Limits{})
 	fmt.Println(result.Outcome == plan.Changed, string(result.Data), err)
 	// Output: true {"email": "x", "total": 1.10} <nil>
 }

@@ -17,7 +17,6 @@ func TestHostileTextsTakeMemoryInProportion(t *testing.T) {
 	fill := func(front, part, back string) string {
 		return front + strings.Repeat(part+",", size/(len(part)+1)) + part + back
 	}
-	var r Runner
 	for name, text := range map[string]string{
 		"numbers":        fill("[", "1", "]"),
 		"empty arrays":   fill("[", "[]", "]"),
@@ -40,7 +39,7 @@ func TestHostileTextsTakeMemoryInProportion(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		runtime.ReadMemStats(&decoded)
-		if _, err := r.Run(everywhere(), data, nil, codec.Limits{}, nil); err != nil {
+		if _, err := (Codec{}).Edit(everywhere(), data, nil, codec.Limits{}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		runtime.ReadMemStats(&ran)

@@ -16,8 +16,6 @@ type boundPlace struct {
 	children []int32  // the places of those fields, or of the elements
 	low      [32]int8 // of each of the usual numbers which child it is, or none
 	keys     []string // of a map, those of the children
-	list     bool     // the place is of a list, not of one element
-	all      bool     // each element has a node
 }
 
 // maxSteps is how deep a place may be.
@@ -102,7 +100,6 @@ func (b *bound) bindMap(p *plan.Plan, at int) bool {
 func (b *bound) bindList(p *plan.Plan, at, depth int) bool {
 	place, to := &p.Places[at], &b.places[at]
 	f := to.field
-	to.list, to.all = true, len(place.Children) > 0 || place.Members || place.Counted
 	if f.message != nil && f.message.special != nil && (len(place.Children) > 0 || place.Members) {
 		return false // equal ones have no identity
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/codec/codectest"
+	"github.com/sluice-proxy/sluice/codec/plan"
 )
 
 func testFiles(t testing.TB) *Files {
@@ -35,13 +36,13 @@ func testFiles(t testing.TB) *Files {
 	return files
 }
 
-func mustMessage(t testing.TB, files *Files, name string) codec.Codec {
+func mustMessage(t testing.TB, files *Files, name string) plan.Editor {
 	t.Helper()
 	c, err := files.Message(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c
+	return c.(plan.Editor)
 }
 
 func newDynamic(t testing.TB, files *Files, name string) *dynamicpb.Message {

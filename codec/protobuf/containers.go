@@ -4,28 +4,30 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/codec/internal/run"
 	"github.com/sluice-proxy/sluice/codec/plan"
 )
 
 // putContainer sets the field of node at to a list or an object, which takes
 // values and the editor. The editor gets the records of the field alone, so
 // they must stand in a row.
-func (r *Runner) putContainer(at int32, v val) {
-	n := r.nodes[at]
-	of := r.bound.places[r.nodes[n.parent].place].message
+func (r *runner) putContainer(at int32, v run.Val) {
+	n := r.Nodes[at]
+	of := r.bound.places[r.Nodes[n.Parent].Place].message
 	after, ok := r.detached(&v)
-	if !ok || of == nil || n.inMap {
-		r.doubt()
+	if !ok || of == nil || n.Spot.inMap {
+		r.Doubt()
 		return
 	}
-	start, end := n.start, n.end
-	if n.first != 0 && (n.field.list || n.field.key != nil) {
-		start, end = r.nodes[n.first].start, r.nodes[n.last].end
+	start, end := n.Spot.start, n.Spot.end
+	if n.Spot.records != 0 {
+		start, end = r.Nodes[n.Spot.records].Spot.start, r.Nodes[n.Last].Spot.end
 		at := start
-		for c := n.first; c != 0; c = r.nodes[c].next {
-			record := &r.nodes[c]
+		for c := n.Spot.records; c != 0; c = r.Nodes[c].Next {
+			record := &r.Nodes[c].Spot
 			if record.start != at && record.end != at { // but elements of one record
-				r.doubt()
+				r.Doubt()
 				return
 			}
 			at = record.end
@@ -33,73 +35,92 @@ func (r *Runner) putContainer(at int32, v val) {
 	}
 	body := []byte{}
 	if start != none {
-		body = r.text[start:end:end]
+		body = r.Text[start:end:end]
 	}
 	fields, err := r.decoder().fields(of, body, 0, 0)
 	if err != nil {
-		r.doubt()
+		r.Doubt()
 		return
 	}
-	before, was := fields[n.field.name]
-	if !was && !n.field.presence {
-		before, was = n.field.zero, true
+	before, was := fields[n.Spot.field.name]
+	if !was && !n.Spot.field.presence {
+		before, was = n.Spot.field.zero, true
 	}
 	if !was {
 		before = absent{}
 	}
 	p := draft{editor: &editor{}, message: of, body: body, depth: maxSteps}
-	if err := p.field(n.field, before, after); err != nil {
-		r.doubt()
+	if err := p.field(n.Spot.field, before, after); err != nil {
+		r.Doubt()
 		return
 	}
 	if p.edits == 0 {
 		return
 	}
-	from := int32(len(r.scratch))
-	r.scratch = append(r.scratch, p.write()...)
-	r.measure(r.scratch)
+	from := int32(len(r.Scratch))
+	r.Scratch = append(r.Scratch, p.write()...)
+	r.Measure(r.Scratch)
 	if start == none {
-		r.add(at, from)
+		r.putRecord(at, from)
 		return
 	}
-	r.cuts = append(r.cuts, cut{start: start, end: end, from: from, to: int32(len(r.scratch))})
+	r.cuts = append(r.cuts, cut{start: start, end: end, from: from, to: int32(len(r.Scratch))})
 }
 
 // detached returns the value of a container, if elements are told apart by what
 // they are alone: those that are scalars, and those of no message.
-func (r *Runner) detached(v *val) (any, bool) {
-	if v.node == 0 {
-		return v.value, true
-	}
-	if v.node < 0 {
+func (r *runner) detached(v *run.Val) (any, bool) {
+	switch v.Node {
+	case none:
+		return v.Value, true
+	case 0:
 		return nil, false
 	}
-	n := &r.nodes[v.node]
-	switch f := n.field; {
+	n := &r.Nodes[v.Node]
+	switch f := n.Spot.field; {
 	case f.key != nil && f.val.message == nil:
-	case f.list && !n.element && f.message == nil:
+	case isList(n) && f.message == nil:
 	default:
 		return nil, false
 	}
-	return r.decoded(v.node), r.outcome == plan.Changed
+	return r.Value(*v), r.Outcome == plan.Changed
 }
 
-// addContainers adds two lists or two objects.
-func (r *Runner) addContainers(a, b val) val {
-	v, ok := r.detached(&a)
-	w, also := r.detached(&b)
+// Combine implements [run.Format].
+func (r *runner) Combine(e *plan.Expr, args []run.Val) run.Val {
+	if e.Op == plan.Add {
+		return r.sum(&args[0], &args[1])
+	}
+	values := make([]codec.Value, len(args))
+	for i, v := range args {
+		if v.IsContainer() && v.Node != none { // of the message's
+			r.Doubt()
+			return run.Val{}
+		}
+		values[i] = r.ValueOf(v)
+	}
+	if e.Op == plan.Array {
+		return r.FromValue(values)
+	}
+	object := make(map[string]any, len(e.Keys))
+	for i, key := range e.Keys {
+		object[key] = values[i]
+	}
+	return r.FromValue(object)
+}
+
+// sum adds two lists or two objects.
+func (r *runner) sum(a, b *run.Val) run.Val {
+	v, ok := r.detached(a)
+	w, also := r.detached(b)
 	if !ok || !also {
-		r.doubt()
-		return val{}
+		r.Doubt()
+		return run.Val{}
 	}
-	switch v := v.(type) {
-	case []any:
-		return val{kind: isArray, value: slices.Concat(v, w.([]any))}
-	case map[string]any:
-		merged := maps.Clone(v)
-		maps.Copy(merged, w.(map[string]any))
-		return val{kind: isObject, value: merged}
+	if v, ok := v.([]any); ok {
+		return r.FromValue(slices.Concat(v, w.([]any)))
 	}
-	r.doubt()
-	return val{}
+	merged := maps.Clone(v.(map[string]any))
+	maps.Copy(merged, w.(map[string]any))
+	return r.FromValue(merged)
 }

@@ -1,6 +1,7 @@
 package protobuf
 
 import (
+	"bytes"
 	"cmp"
 	"math"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/sluice-proxy/sluice/codec/internal/run"
 	"github.com/sluice-proxy/sluice/codec/plan"
 )
 
@@ -25,58 +27,59 @@ type tail struct {
 	from, to int32 // of the scratch
 }
 
-// splice writes what the run has left behind dst. It writes just what the
-// editor would; where that depends on more than is known here, it doubts.
-func (r *Runner) splice(dst []byte) {
+// Splice implements [run.Format]. It writes just what the editor would; where
+// that depends on more than is known here, it doubts.
+func (r *runner) Splice(dst []byte) (out []byte, differs bool) {
+	if !r.Nodes[0].Touched {
+		return dst, false
+	}
 	r.out, r.pos, r.edits = dst, 0, 0
-	if !r.nodes[0].touched {
-		r.outcome = plan.Unchanged
-		return
-	}
 	r.emit(0)
-	if r.outcome == plan.Changed && r.edits == 0 {
-		r.outcome = plan.Unchanged
+	if cap(r.Nodes) > run.MaxKept/64 {
+		r.cuts, r.tails = nil, nil
 	}
+	out, r.out = r.out, nil
+	return out, r.edits > 0 && !bytes.Equal(out[len(dst):], r.Text)
 }
 
 // emit writes the fields of the message of node at, which is on the wire.
-func (r *Runner) emit(at int32) {
+func (r *runner) emit(at int32) {
 	cuts, tails := len(r.cuts), len(r.tails)
-	kids := r.children(at)
-	if r.nodes[at].state != isKept || kids == nil {
-		r.doubt()
+	n := &r.Nodes[at]
+	if n.State != run.Kept || n.Alone || n.First == 0 {
+		r.Doubt()
 		return
 	}
 	r.tail = tails
 	lists := false
-	for i := range kids {
-		if kids[i].touched && r.outcome == plan.Changed {
-			lists = r.collect(r.nodes[at].first+int32(i)) || lists
+	for c := n.First; c != 0 && r.Outcome == plan.Changed; c = r.Nodes[c].Next {
+		if r.Nodes[c].Touched {
+			lists = r.collect(c) || lists
 		}
 	}
 	r.oneofs(at)
 	slices.SortFunc(r.cuts[cuts:], byPlace)
-	r.pos = int(r.nodes[at].body)
-	for i := cuts; i < len(r.cuts) && r.outcome == plan.Changed; i++ {
+	r.pos = int(n.Spot.body)
+	for i := cuts; i < len(r.cuts) && r.Outcome == plan.Changed; i++ {
 		c := r.cuts[i]
-		r.out = append(r.out, r.text[r.pos:c.start]...)
+		r.out = append(r.out, r.Text[r.pos:c.start]...)
 		if c.node == 0 {
 			r.edits++
-			r.out = append(r.out, r.scratch[c.from:c.to]...)
+			r.out = append(r.out, r.Scratch[c.from:c.to]...)
 		} else {
 			r.emitSub(c.node)
 		}
 		r.pos = int(c.end)
-		r.measure(r.out)
+		r.Measure(r.out)
 	}
-	r.out = append(r.out, r.text[r.pos:r.nodes[at].bodyEnd]...)
+	r.out = append(r.out, r.Text[r.pos:n.Spot.bodyEnd]...)
 	r.cuts = r.cuts[:cuts]
 	for i := tails; i < len(r.tails); i++ {
 		r.edits++
-		r.out = append(r.out, r.scratch[r.tails[i].from:r.tails[i].to]...)
+		r.out = append(r.out, r.Scratch[r.tails[i].from:r.tails[i].to]...)
 	}
 	r.tails = r.tails[:tails]
-	if lists && r.outcome == plan.Changed {
+	if lists && r.Outcome == plan.Changed {
 		r.checkLists(at)
 	}
 }
@@ -88,15 +91,16 @@ func byPlace(a, b cut) int {
 
 // emitSub writes the record of a message that was written to, as it was if that
 // came to nothing.
-func (r *Runner) emitSub(at int32) {
-	f, n := r.nodes[at].field, r.nodes[at]
+func (r *runner) emitSub(at int32) {
+	s := r.Nodes[at].Spot
+	f := s.field
 	mark, edits := len(r.out), r.edits
 	r.out = protowire.AppendTag(r.out, f.number, f.wire)
 	if f.kind == protoreflect.GroupKind {
 		r.emit(at)
 		r.out = protowire.AppendTag(r.out, f.number, protowire.EndGroupType)
 	} else {
-		guess := protowire.SizeVarint(uint64(n.bodyEnd - n.body))
+		guess := protowire.SizeVarint(uint64(s.bodyEnd - s.body))
 		length := len(r.out)
 		r.out = append(r.out, make([]byte, guess)...)
 		body := len(r.out)
@@ -112,50 +116,43 @@ func (r *Runner) emitSub(at int32) {
 		protowire.AppendVarint(r.out[:length], uint64(size))
 	}
 	if r.edits == edits {
-		r.out = append(r.out[:mark], r.text[n.start:n.end]...)
+		r.out = append(r.out[:mark], r.Text[s.start:s.end]...)
 	}
-	r.nodes[at].from, r.nodes[at].to = int32(mark), int32(len(r.out))
+	r.Nodes[at].Spot.from, r.Nodes[at].Spot.to = int32(mark), int32(len(r.out))
 }
 
 // collect finds what to cut for a field that was written to, and reports whether
 // elements of a list were that only their values tell apart.
-func (r *Runner) collect(at int32) bool {
-	n := &r.nodes[at]
-	f := n.field
-	if f == nil {
-		return false // there is none, and so nothing was written
-	}
-	if n.state == isGone {
-		r.clear(at)
-		return false
-	}
-	if n.state == isMade {
-		r.add(at, r.made(at))
-		return false
-	}
-	if n.state == isSet {
-		r.put(at)
-		return false
-	}
+func (r *runner) collect(at int32) bool {
+	n := &r.Nodes[at]
+	f := n.Spot.field
 	switch {
+	case f == nil || n.Alone: // there is none; what no place names is to go
+		r.Doubt()
+	case n.State == run.Gone:
+		r.clear(at)
+	case n.State == run.Set:
+		r.put(at)
 	case f.key != nil:
 		r.collectEntries(at)
-	case !n.there || n.first == 0:
+	case n.State == run.Made:
+		r.putRecord(at, r.made(at))
+	case !n.There || n.First == 0:
 	case f.list && f.message != nil:
 		return r.collectMessages(at)
 	case f.list:
 		r.collectScalars(at)
-	case n.start != none:
-		r.cuts = append(r.cuts, cut{start: n.start, end: n.end, node: at})
+	case n.Spot.start != none:
+		r.cuts = append(r.cuts, cut{start: n.Spot.start, end: n.Spot.end, node: at})
 	}
 	return false
 }
 
 // clear drops the field of node at unless it reads as one that is not there.
-func (r *Runner) clear(at int32) {
-	n := &r.nodes[at]
-	if f := n.field; n.start != none && !f.presence && !f.list && f.key == nil {
-		was, zero := r.was(at), r.fromValue(f.zeroElement())
+func (r *runner) clear(at int32) {
+	n := &r.Nodes[at]
+	if f := n.Spot.field; n.Spot.start != none && !f.presence && !f.list && f.key == nil {
+		was, zero := r.Was(at), r.FromValue(f.zeroElement())
 		if r.same(&was, &zero) {
 			return
 		}
@@ -164,115 +161,116 @@ func (r *Runner) clear(at int32) {
 }
 
 // drop cuts all records of the field of node at.
-func (r *Runner) drop(at int32) {
-	n := &r.nodes[at]
-	if n.field.required {
-		r.doubt()
+func (r *runner) drop(at int32) {
+	n := &r.Nodes[at]
+	if n.Spot.field.required {
+		r.Doubt()
 	}
-	if n.start != none {
-		r.cuts = append(r.cuts, cut{start: n.start, end: n.end})
+	if n.Spot.start != none {
+		r.cuts = append(r.cuts, cut{start: n.Spot.start, end: n.Spot.end})
 	}
-	if !n.field.list && n.field.key == nil {
+	if !n.Spot.field.list && n.Spot.field.key == nil {
 		return
 	}
 	end := int32(0)
-	for c := n.first; c != 0; c = r.nodes[c].next {
-		if c := &r.nodes[c]; c.start >= end {
-			r.cuts = append(r.cuts, cut{start: c.start, end: c.end})
-			end = c.end
+	for c := n.Spot.records; c != 0; c = r.Nodes[c].Next {
+		if s := &r.Nodes[c].Spot; s.start >= end {
+			r.cuts = append(r.cuts, cut{start: s.start, end: s.end})
+			end = s.end
 		}
 	}
 }
 
 // put cuts the field of node at for what was set there.
-func (r *Runner) put(at int32) {
-	n := &r.nodes[at]
-	f, v := n.field, r.vals[n.val]
+func (r *runner) put(at int32) {
+	n := &r.Nodes[at]
+	f, v := n.Spot.field, r.Vals[n.Val]
 	switch {
-	case v.kind == isNull:
+	case v.Kind == run.Null:
 		r.clear(at)
 		return
-	case v.isContainer():
+	case v.IsContainer():
 		r.putContainer(at, v)
 		return
 	case f.key != nil || f.list || f.message != nil && f.message.special == nil:
-		r.doubt() // what holds several takes no scalar
+		r.Doubt() // what holds several takes no scalar
 		return
 	}
 	if f.message != nil {
 		r.putSpecial(at, &v)
 		return
 	}
-	if n.there {
-		if was := r.was(at); r.same(&was, &v) {
+	if n.There {
+		if was := r.Was(at); r.same(&was, &v) {
 			return
 		}
 	}
-	from := int32(len(r.scratch))
-	r.scratch = protowire.AppendTag(r.scratch, f.number, f.wire)
-	element := len(r.scratch)
-	r.scratch = r.appendVal(r.scratch, f, &v)
-	if !f.presence && allZero(r.scratch[element:]) {
+	from := int32(len(r.Scratch))
+	r.Scratch = protowire.AppendTag(r.Scratch, f.number, f.wire)
+	element := len(r.Scratch)
+	r.Scratch = r.appendVal(r.Scratch, f, &v)
+	if !f.presence && allZero(r.Scratch[element:]) {
 		r.edits++
 		r.drop(at)
 		return
 	}
-	r.add(at, from)
+	r.putRecord(at, from)
 }
 
 // putSpecial sets a well-known type.
-func (r *Runner) putSpecial(at int32, v *val) {
-	n := &r.nodes[at]
+func (r *runner) putSpecial(at int32, v *run.Val) {
+	n := &r.Nodes[at]
 	d, e := r.decoder(), editor{}
 	var body []byte
 	var before any = absent{}
-	if n.there {
-		body = r.text[n.body:n.bodyEnd:n.bodyEnd]
-		was, err := d.message(n.field.message, body, 0, 0)
+	if n.There {
+		body = r.Text[n.Spot.body:n.Spot.bodyEnd:n.Spot.bodyEnd]
+		was, err := d.message(n.Spot.field.message, body, 0, 0)
 		if err != nil {
-			r.doubt()
+			r.Doubt()
 			return
 		}
 		before = was
 	}
-	out, err := e.message(n.field.message, body, before, r.valueOf(*v), maxSteps)
+	out, err := e.message(n.Spot.field.message, body, before, r.ValueOf(*v), maxSteps)
 	if err != nil {
-		r.doubt()
+		r.Doubt()
 		return
 	}
-	if n.there && e.edits == 0 {
+	if n.There && e.edits == 0 {
 		return
 	}
-	from := int32(len(r.scratch))
-	r.scratch = append(r.scratch, e.wrap(n.field, out)...)
-	r.add(at, from)
+	from := int32(len(r.Scratch))
+	r.Scratch = append(r.Scratch, e.wrap(n.Spot.field, out)...)
+	r.putRecord(at, from)
 }
 
-// add writes the scratch behind from as the record of node at.
-func (r *Runner) add(at, from int32) {
-	n := &r.nodes[at]
-	to := int32(len(r.scratch))
-	if n.start != none {
-		r.cuts = append(r.cuts, cut{start: n.start, end: n.end, from: from, to: to})
+// putRecord writes the scratch behind from as the record of node at.
+func (r *runner) putRecord(at, from int32) {
+	n := &r.Nodes[at]
+	to := int32(len(r.Scratch))
+	if n.Spot.start != none {
+		r.cuts = append(r.cuts, cut{start: n.Spot.start, end: n.Spot.end, from: from, to: to})
 		return
 	}
-	r.tails = append(r.tails, tail{n.field, from, to})
-	for i := len(r.tails) - 1; i > r.tail && r.tails[i-1].field.number > n.field.number; i-- {
+	r.tails = append(r.tails, tail{n.Spot.field, from, to})
+	for i := len(r.tails) - 1; i > r.tail && r.tails[i-1].field.number > n.Spot.field.number; i-- {
 		r.tails[i], r.tails[i-1] = r.tails[i-1], r.tails[i]
 	}
 }
 
 // oneofs doubts where another case of a oneof would have to go.
-func (r *Runner) oneofs(at int32) {
-	kids, once := r.children(at), r.nodes[at].once
-	for i := range kids {
-		c := &kids[i]
-		if !c.touched || c.field == nil || c.field.oneof < 0 || c.state != isSet && c.state != isMade || c.state == isSet && r.vals[c.val].kind == isNull {
+func (r *runner) oneofs(at int32) {
+	once := r.Nodes[at].Spot.once
+	for c := r.Nodes[at].First; c != 0; c = r.Nodes[c].Next {
+		n := &r.Nodes[c]
+		f := n.Spot.field
+		if f == nil || f.oneof < 0 || n.State != run.Set && n.State != run.Made || n.State == run.Set && r.Vals[n.Val].Kind == run.Null {
 			continue
 		}
-		bit := uint64(1) << c.field.once
-		if c.field.once >= 64 || c.start == none && once&bit != 0 {
-			r.doubt()
+		bit := uint64(1) << f.once
+		if f.once >= 64 || n.Spot.start == none && once&bit != 0 {
+			r.Doubt()
 			return
 		}
 		once |= bit
@@ -280,16 +278,16 @@ func (r *Runner) oneofs(at int32) {
 }
 
 // appendVal appends v without a tag.
-func (r *Runner) appendVal(dst []byte, f *field, v *val) []byte {
+func (r *runner) appendVal(dst []byte, f *field, v *run.Val) []byte {
 	switch {
-	case v.kind == isString && f.kind == protoreflect.StringKind && (!f.utf8 || utf8.Valid(v.text)):
-		return protowire.AppendBytes(dst, v.text)
-	case v.kind == isString && f.kind == protoreflect.EnumKind:
-		if n, ok := f.enum.numbers[string(v.text)]; ok {
+	case v.Kind == run.String && f.kind == protoreflect.StringKind && (!f.utf8 || utf8.Valid(v.Text)):
+		return protowire.AppendBytes(dst, v.Text)
+	case v.Kind == run.String && f.kind == protoreflect.EnumKind:
+		if n, ok := f.enum.numbers[string(v.Text)]; ok {
 			return protowire.AppendVarint(dst, uint64(n))
 		}
-	case v.kind == isNumber && v.form == asInt:
-		if bits, ok := f.intBits(int64(v.i)); ok {
+	case v.Kind == run.Number && v.Form == run.Int:
+		if bits, ok := f.intBits(int64(v.Int)); ok {
 			switch f.wire {
 			case protowire.Fixed32Type:
 				return protowire.AppendFixed32(dst, uint32(bits))
@@ -299,9 +297,9 @@ func (r *Runner) appendVal(dst []byte, f *field, v *val) []byte {
 			return protowire.AppendVarint(dst, bits)
 		}
 	}
-	out, err := f.appendScalar(dst, r.valueOf(*v))
+	out, err := f.appendScalar(dst, r.ValueOf(*v))
 	if err != nil {
-		r.doubt()
+		r.Doubt()
 		return dst
 	}
 	return out

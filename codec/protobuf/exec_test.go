@@ -17,7 +17,6 @@ func TestRunWritesWhatEncodeWould(t *testing.T) {
 	files := testFiles(t)
 	data := []byte(unknown + wire(t, files, "kinds.All", benchText) + unknown)
 	c := mustMessage(t, files, "kinds.All")
-	var r Runner
 	for _, p := range benchPlans {
 		v, original, err := c.Decode(data, codec.Limits{})
 		if err != nil {
@@ -31,34 +30,31 @@ func TestRunWritesWhatEncodeWould(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := r.Run(c, p.plan, data, nil, codec.Limits{}, []byte("before"))
-		if err != nil || got.Outcome != plan.Changed || string(got.Data) != "before"+string(want) {
+		got, err := c.Edit(p.plan, data, nil, codec.Limits{})
+		if err != nil || got.Outcome != plan.Changed || !bytes.Equal(got.Data, want) {
 			t.Errorf("%s: %v %v %q, want %q", p.src, got.Outcome, err, got.Data, want)
 		}
-		again, err := r.Run(c, p.plan, want, nil, codec.Limits{}, nil)
+		again, err := c.Edit(p.plan, want, nil, codec.Limits{})
 		if err != nil || again.Outcome != plan.Unchanged || !bytes.Equal(again.Data, want) {
 			t.Errorf("%s a second time: %v %v", p.src, again.Outcome, err)
 		}
 	}
 }
 
-func TestRunAllocatesNothing(t *testing.T) {
+func TestRunAllocatesItsResult(t *testing.T) {
 	files := testFiles(t)
 	data := []byte(wire(t, files, "kinds.All", benchText))
 	c := mustMessage(t, files, "kinds.All")
 	for _, p := range benchPlans {
-		var r Runner
-		var out []byte
 		run := func() {
-			result, err := r.Run(c, p.plan, data, nil, codec.Limits{}, out[:0])
+			result, err := c.Edit(p.plan, data, nil, codec.Limits{})
 			if err != nil || result.Outcome != plan.Changed {
 				t.Fatal(result.Outcome, err)
 			}
-			out = result.Data
 		}
 		run()
-		if n := testing.AllocsPerRun(20, run); n > 0 {
-			t.Errorf("%s: %v allocations", p.src, n)
+		if n := testing.AllocsPerRun(20, run); n > 1 {
+			t.Errorf("%s: %v allocations, want the new message alone", p.src, n)
 		}
 	}
 }
@@ -71,7 +67,6 @@ func TestRunIsAsStrictAsDecode(t *testing.T) {
 	for range 101 {
 		deep = sized(3, deep)
 	}
-	var r Runner
 	for _, test := range []struct {
 		name, data string
 		limits     codec.Limits
@@ -86,7 +81,7 @@ func TestRunIsAsStrictAsDecode(t *testing.T) {
 		{"too long", strings.Repeat("\x08\x01", 50), codec.Limits{Size: 99}},
 		{"too many objects", strings.Repeat(sized(22, sized(4, "")), 1<<19), codec.Limits{}},
 	} {
-		got, err := r.Run(c, p, []byte(test.data), nil, test.limits, nil)
+		got, err := c.Edit(p, []byte(test.data), nil, test.limits)
 		_, _, want := c.Decode([]byte(test.data), test.limits)
 		if want == nil || err == nil || err.Error() != want.Error() || got.Outcome != plan.Unsure {
 			t.Errorf("%s: %v %v, want %v", test.name, got.Outcome, err, want)
@@ -97,24 +92,20 @@ func TestRunIsAsStrictAsDecode(t *testing.T) {
 func TestWhatRunsOnTheWireNot(t *testing.T) {
 	files := testFiles(t)
 	c := mustMessage(t, files, "kinds.All")
-	var r Runner
 	for name, data := range map[string]string{
 		"a message in parts":       sized(17, sized(1, "a")) + sized(17, "\x10\x01"),
 		"two cases of a oneof":     sized(27, "a") + varint(29, 1),
 		"an Any":                   sized(34, sized(1, "x/kinds.Node")),
 		"a field that comes twice": sized(14, "a") + sized(14, "b"),
 	} {
-		got, err := r.Run(c, benchPlans[0].plan, []byte(data), nil, codec.Limits{}, nil)
+		got, err := c.Edit(benchPlans[0].plan, []byte(data), nil, codec.Limits{})
 		if err != nil || got.Outcome != plan.Unsure {
 			t.Errorf("%s: %v %v", name, got.Outcome, err)
 		}
 	}
-	if got, err := r.Run(Raw(), benchPlans[0].plan, nil, nil, codec.Limits{}, nil); err != nil || got.Outcome != plan.Unsure {
-		t.Errorf("without a descriptor: %v %v", got.Outcome, err)
-	}
 }
 
-func TestEvalReadsWhatIsNotChanged(t *testing.T) {
+func TestQueryReadsWhatIsNotChanged(t *testing.T) {
 	files := testFiles(t)
 	c := mustMessage(t, files, "kinds.All")
 	data := []byte(wire(t, files, "kinds.All", benchText))
@@ -122,11 +113,10 @@ func TestEvalReadsWhatIsNotChanged(t *testing.T) {
 		Places: []plan.Place{{Children: []int{1}}, {Kind: plan.Member, Key: "node", Children: []int{2}}, {Parent: 1, Kind: plan.Member, Key: "name"}},
 		Result: &plan.Expr{Op: plan.Read, Place: 2},
 	}
-	var r Runner
-	if v, outcome, err := r.Eval(c, p, data, nil, codec.Limits{}); v != "customer" || outcome != plan.Changed || err != nil {
+	if v, outcome, err := c.Query(p, data, nil, codec.Limits{}); v != "customer" || outcome != plan.Changed || err != nil {
 		t.Errorf("%v %v %v", v, outcome, err)
 	}
-	if _, _, err := r.Eval(c, p, []byte("\x08"), nil, codec.Limits{}); !errors.As(err, new(*codec.SyntaxError)) {
+	if _, _, err := c.Query(p, []byte("\x08"), nil, codec.Limits{}); !errors.As(err, new(*codec.SyntaxError)) {
 		t.Errorf("error %v", err)
 	}
 }

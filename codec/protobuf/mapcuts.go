@@ -2,83 +2,83 @@ package protobuf
 
 import (
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/sluice-proxy/sluice/codec/internal/run"
 	"github.com/sluice-proxy/sluice/codec/plan"
 )
 
 // collectEntries finds what to cut in a map of which entries were written to.
-func (r *Runner) collectEntries(at int32) {
-	n := r.nodes[at]
-	of := &r.bound.places[n.place]
-	var added []string
-	for i := range of.keys {
-		c := n.entries + int32(i)
-		e := &r.nodes[c]
+func (r *runner) collectEntries(at int32) {
+	n := r.Nodes[at]
+	var added []int32 // keys that have no entry yet
+	for c := n.First; c != n.Spot.records; c = r.Nodes[c].Next {
+		e := &r.Nodes[c]
 		switch {
-		case n.entries == 0 || !e.touched || e.state == isKept || e.state == isMade:
-		case e.state == isGone || r.vals[e.val].kind == isNull:
-			if e.start != none {
-				r.cuts = append(r.cuts, cut{start: e.start, end: r.nodes[e.record].end})
+		case !e.Touched || e.State == run.Kept || e.State == run.Made:
+		case e.State == run.Gone || r.Vals[e.Val].Kind == run.Null:
+			if e.Spot.start != none {
+				r.cuts = append(r.cuts, cut{start: e.Spot.start, end: r.Nodes[e.Spot.record].Spot.end})
 			}
-		case r.vals[e.val].isContainer():
-			r.doubt()
-		case e.start != none:
+		case r.Vals[e.Val].IsContainer():
+			r.Doubt()
+		case e.Spot.start != none:
 			r.putEntry(c)
 		default:
-			added = append(added, of.keys[i])
+			added = append(added, c)
 		}
 	}
-	if len(added) == 0 || r.outcome != plan.Changed {
+	if len(added) == 0 || r.Outcome != plan.Changed {
 		return
 	}
-	slices.Sort(added)
-	from := int32(len(r.scratch))
-	for _, key := range added {
-		body, err := n.field.key.appendKey(key)
+	keyOf := func(at int32) string { return r.Plan.Places[r.Nodes[at].Place].Key }
+	slices.SortFunc(added, func(a, b int32) int { return strings.Compare(keyOf(a), keyOf(b)) })
+	f, from := n.Spot.field, int32(len(r.Scratch))
+	for _, c := range added {
+		body, err := f.key.appendKey(keyOf(c))
 		if err != nil {
-			r.doubt()
+			r.Doubt()
 			return
 		}
-		v := r.vals[r.nodes[n.entries+int32(slices.Index(of.keys, key))].val]
-		body = protowire.AppendTag(body, n.field.val.number, n.field.val.wire)
-		body = r.appendVal(body, n.field.val, &v)
-		r.scratch = protowire.AppendTag(r.scratch, n.field.number, n.field.wire)
-		r.scratch = protowire.AppendBytes(r.scratch, body)
+		body = protowire.AppendTag(body, f.val.number, f.val.wire)
+		body = r.appendVal(body, f.val, &r.Vals[r.Nodes[c].Val])
+		r.Scratch = protowire.AppendTag(r.Scratch, f.number, f.wire)
+		r.Scratch = protowire.AppendBytes(r.Scratch, body)
 	}
-	if n.first == 0 {
-		r.add(at, from)
+	if n.Spot.records == 0 {
+		r.putRecord(at, from)
 		return
 	}
-	end := r.nodes[n.last].end
-	r.cuts = append(r.cuts, cut{start: end, end: end, from: from, to: int32(len(r.scratch))})
+	end := r.Nodes[n.Last].Spot.end
+	r.cuts = append(r.cuts, cut{start: end, end: end, from: from, to: int32(len(r.Scratch))})
 }
 
 // putEntry writes an entry with another value: its key and what is unknown stay,
 // the value goes last.
-func (r *Runner) putEntry(at int32) {
-	n := &r.nodes[at]
-	f, v, was := n.field, r.vals[n.val], r.was(at)
+func (r *runner) putEntry(at int32) {
+	n := &r.Nodes[at]
+	f, v, was := n.Spot.field, r.Vals[n.Val], r.Was(at)
 	if r.same(&was, &v) {
 		return
 	}
-	record := r.nodes[n.record]
+	record := r.Nodes[n.Spot.record].Spot
 	i, to := r.sized(int(record.value), int(record.end))
 	r.gather = r.gather[:0]
 	for i < to {
 		start := i
-		number, typ, tag := protowire.ConsumeTag(r.text[i:to])
-		i += tag + protowire.ConsumeFieldValue(number, typ, r.text[i+tag:to])
+		number, typ, tag := protowire.ConsumeTag(r.Text[i:to])
+		i += tag + protowire.ConsumeFieldValue(number, typ, r.Text[i+tag:to])
 		if number != f.number || typ != f.wire {
-			r.gather = append(r.gather, r.text[start:i]...)
+			r.gather = append(r.gather, r.Text[start:i]...)
 		}
 	}
 	r.gather = protowire.AppendTag(r.gather, f.number, f.wire)
 	r.gather = r.appendVal(r.gather, f, &v)
-	from := int32(len(r.scratch))
-	r.scratch = protowire.AppendTag(r.scratch, record.field.number, record.field.wire)
-	r.scratch = protowire.AppendBytes(r.scratch, r.gather)
+	from := int32(len(r.Scratch))
+	r.Scratch = protowire.AppendTag(r.Scratch, record.field.number, record.field.wire)
+	r.Scratch = protowire.AppendBytes(r.Scratch, r.gather)
 	r.gather = r.gather[:0]
-	r.cuts = append(r.cuts, cut{start: record.start, end: record.end, from: from, to: int32(len(r.scratch))})
+	r.cuts = append(r.cuts, cut{start: record.start, end: record.end, from: from, to: int32(len(r.Scratch))})
 }

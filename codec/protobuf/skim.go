@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/sluice-proxy/sluice/codec/internal/run"
 	"github.com/sluice-proxy/sluice/codec/plan"
 )
 
@@ -13,20 +14,20 @@ import (
 // be none, and is as strict as a decoder. Of what a message rarely has and the
 // wire may, fields in parts or two cases of a oneof, it doubts. It returns
 // false where there is doubt or an error.
-func (r *Runner) skim(m *message, i, end, depth int, at int32) bool {
+func (r *runner) skim(m *message, i, end, depth int, at int32) bool {
 	if r.slots -= len(m.implicit) + leastSlots; r.slots < 0 || depth >= r.depth {
 		return false
 	}
-	if at != none && !r.open(m, at) {
+	if at != none && !r.open(at) {
 		return false
 	}
 	once := uint64(0)
 	for i < end {
 		start := i
-		tag := uint64(r.text[i])
+		tag := uint64(r.Text[i])
 		if i++; tag >= 0x80 {
 			var n int
-			if tag, n = protowire.ConsumeVarint(r.text[start:end]); n < 0 {
+			if tag, n = protowire.ConsumeVarint(r.Text[start:end]); n < 0 {
 				return false
 			}
 			i = start + n
@@ -37,7 +38,7 @@ func (r *Runner) skim(m *message, i, end, depth int, at int32) bool {
 		number, typ := protowire.Number(tag>>3), protowire.Type(tag&7)
 		f := m.field(number)
 		if f == nil || !f.accepts(typ) {
-			n := protowire.ConsumeFieldValue(number, typ, r.text[i:end])
+			n := protowire.ConsumeFieldValue(number, typ, r.Text[i:end])
 			if n < 0 {
 				return false
 			}
@@ -46,7 +47,7 @@ func (r *Runner) skim(m *message, i, end, depth int, at int32) bool {
 		}
 		if f.once != none {
 			if f.once >= 64 || once>>f.once&1 != 0 {
-				r.doubt()
+				r.Doubt()
 				return false
 			}
 			once |= 1 << f.once
@@ -54,7 +55,7 @@ func (r *Runner) skim(m *message, i, end, depth int, at int32) bool {
 		child := int32(none)
 		if at != none {
 			child = r.found(at, f, start, i)
-			if r.outcome == plan.Unsure {
+			if r.Outcome == plan.Unsure {
 				return false
 			}
 		}
@@ -74,29 +75,29 @@ func (r *Runner) skim(m *message, i, end, depth int, at int32) bool {
 		}
 		i = next
 		if child != none {
-			r.nodes[child].end = int32(i)
+			r.Nodes[child].Spot.end = int32(i)
 		}
 	}
 	if at != none {
-		r.nodes[at].once = once
+		r.Nodes[at].Spot.once = once
 	}
 	if m.special != nil && m.special.edit != nil { // an Any has a message inside
-		r.doubt()
+		r.Doubt()
 		return false
 	}
 	return true
 }
 
 // sized returns where the bytes at i begin and end, or none.
-func (r *Runner) sized(i, end int) (from, to int) {
-	if i < end && r.text[i] < 0x80 {
+func (r *runner) sized(i, end int) (from, to int) {
+	if i < end && r.Text[i] < 0x80 {
 		from = i + 1
-		if to = from + int(r.text[i]); to > end {
+		if to = from + int(r.Text[i]); to > end {
 			return none, none
 		}
 		return from, to
 	}
-	n, length := protowire.ConsumeVarint(r.text[i:end])
+	n, length := protowire.ConsumeVarint(r.Text[i:end])
 	if length < 0 || n > uint64(end-i-length) {
 		return none, none
 	}
@@ -104,13 +105,13 @@ func (r *Runner) sized(i, end int) (from, to int) {
 }
 
 // skimScalar returns the end of one element of f at i.
-func (r *Runner) skimScalar(f *field, i, end int) int {
+func (r *runner) skimScalar(f *field, i, end int) int {
 	switch f.wire {
 	case protowire.VarintType:
-		if i < end && r.text[i] < 0x80 {
+		if i < end && r.Text[i] < 0x80 {
 			return i + 1
 		}
-		_, n := protowire.ConsumeVarint(r.text[i:end])
+		_, n := protowire.ConsumeVarint(r.Text[i:end])
 		if n < 0 {
 			return none
 		}
@@ -127,16 +128,16 @@ func (r *Runner) skimScalar(f *field, i, end int) int {
 		return i + 8
 	}
 	from, to := r.sized(i, end)
-	if to < 0 || f.utf8 && !utf8.Valid(r.text[from:to]) {
+	if to < 0 || f.utf8 && !utf8.Valid(r.Text[from:to]) {
 		return none
 	}
 	return to
 }
 
-func (r *Runner) skimBody(f *field, i, end, depth int, child int32) int {
+func (r *runner) skimBody(f *field, i, end, depth int, child int32) int {
 	var from, to, next int
 	if f.kind == protoreflect.GroupKind {
-		body, n := protowire.ConsumeGroup(f.number, r.text[i:end])
+		body, n := protowire.ConsumeGroup(f.number, r.Text[i:end])
 		if n < 0 {
 			return none
 		}
@@ -149,9 +150,9 @@ func (r *Runner) skimBody(f *field, i, end, depth int, child int32) int {
 	}
 	at := int32(none)
 	if child != none {
-		n := &r.nodes[child]
-		n.body, n.bodyEnd = int32(from), int32(to)
-		if n.place != none && r.bound.places[n.place].message != nil {
+		n := &r.Nodes[child]
+		n.Spot.body, n.Spot.bodyEnd = int32(from), int32(to)
+		if n.Place != none && r.bound.places[n.Place].message != nil {
 			at = child
 		}
 	}
@@ -162,7 +163,7 @@ func (r *Runner) skimBody(f *field, i, end, depth int, child int32) int {
 }
 
 // skimPacked reads elements; those after the first are nodes behind node child.
-func (r *Runner) skimPacked(f *field, i, end int, child int32) int {
+func (r *runner) skimPacked(f *field, i, end int, child int32) int {
 	from, to := r.sized(i, end)
 	if to < 0 || child != none && from == to {
 		return none
@@ -173,23 +174,22 @@ func (r *Runner) skimPacked(f *field, i, end int, child int32) int {
 		if i = r.skimScalar(f, i, to); i < 0 {
 			return none
 		}
-		if child == none || value != from && !r.bound.places[r.nodes[r.nodes[child].parent].place].all {
+		if child == none || value != from && !r.LooksInto(r.Nodes[r.Nodes[child].Parent].Place) {
 			continue
 		}
 		if value != from {
-			first := r.nodes[child]
-			if element = r.addElement(first.parent, f); element == none {
+			if element = r.addElement(r.Nodes[child].Parent, f); element == none {
 				return none
 			}
-			r.nodes[element].start = first.start
+			r.Nodes[element].Spot.start = r.Nodes[child].Spot.start
 		}
-		n := &r.nodes[element]
+		n := &r.Nodes[element].Spot
 		n.value, n.end, n.packed = int32(value), int32(to), true
 	}
 	return to
 }
 
-func (r *Runner) skimEntry(f *field, i, end, depth int, child int32) int {
+func (r *runner) skimEntry(f *field, i, end, depth int, child int32) int {
 	if r.slots--; r.slots < 0 {
 		return none
 	}
@@ -200,7 +200,7 @@ func (r *Runner) skimEntry(f *field, i, end, depth int, child int32) int {
 	body, bodyEnd := int32(none), int32(none)
 	key, val := int32(none), int32(none)
 	for i < to {
-		number, typ, n := consumeTag(r.text[i:to])
+		number, typ, n := consumeTag(r.Text[i:to])
 		if n < 0 {
 			return none
 		}
@@ -211,7 +211,7 @@ func (r *Runner) skimEntry(f *field, i, end, depth int, child int32) int {
 			i = r.skimScalar(f.key, i, to)
 		case number == 2 && typ == f.val.wire && f.val.message != nil:
 			if body != none { // in parts
-				r.doubt()
+				r.Doubt()
 				return none
 			}
 			var from int
@@ -221,7 +221,7 @@ func (r *Runner) skimEntry(f *field, i, end, depth int, child int32) int {
 			val = int32(i)
 			i = r.skimScalar(f.val, i, to)
 		default:
-			if n = protowire.ConsumeFieldValue(number, typ, r.text[i:to]); n < 0 {
+			if n = protowire.ConsumeFieldValue(number, typ, r.Text[i:to]); n < 0 {
 				return none
 			}
 			i += n
@@ -241,106 +241,109 @@ func (r *Runner) skimEntry(f *field, i, end, depth int, child int32) int {
 
 // entry makes the record of node at that of the entry which its key says, if that
 // is looked at. key and val are where its key and its value are, or none.
-func (r *Runner) entry(f *field, at, key, val int32) {
-	in := r.nodes[at].parent
-	of := &r.bound.places[r.nodes[in].place]
+func (r *runner) entry(f *field, at, key, val int32) {
+	in := r.Nodes[at].Parent
+	of := &r.bound.places[r.Nodes[in].Place]
 	if len(of.keys) == 0 {
 		return
 	}
-	mark := len(r.scratch)
-	name := r.keep(keyName(f.key.zeroElement()))
+	mark := len(r.Scratch)
+	name := r.Keep(keyName(f.key.zeroElement()))
 	if key != none {
 		v := r.scalar(f.key, int(key))
-		switch v.kind {
-		case isFalse, isTrue, isString:
-			name = r.toString(v).text
-		default:
-			name = r.keep(keyName(r.valueOf(v)))
+		if name = v.Text; v.Kind != run.String {
+			name = r.Keep(keyName(r.ValueOf(v)))
 		}
 	}
 	for i, k := range of.keys {
 		if k != string(name) {
 			continue
 		}
-		n := &r.nodes[r.nodes[in].entries+int32(i)]
-		if n.there { // the last one counts
-			r.doubt()
+		n := &r.Nodes[r.Nodes[in].Spot.keys+int32(i)]
+		if n.There { // the last one counts
+			r.Doubt()
 		}
-		n.there, n.start, n.value, n.record = true, r.nodes[at].start, val, at
+		n.There, n.Kind = true, f.val.kindOf(true)
+		n.Spot.start, n.Spot.value, n.Spot.record = r.Nodes[at].Spot.start, val, at
 	}
-	r.scratch = r.scratch[:mark]
+	r.Scratch = r.Scratch[:mark]
 }
 
-// open makes nodes for the fields of node at that are looked at, not there yet.
-func (r *Runner) open(m *message, at int32) bool {
-	children := r.bound.places[r.nodes[at].place].children
-	first := int32(len(r.nodes))
-	if int(first)+len(children) > maxNodes {
-		r.doubt()
-		return false
-	}
-	r.nodes[at].first = first
+// open makes nodes for the fields of node at that are looked at.
+func (r *runner) open(at int32) bool {
+	children := r.bound.places[r.Nodes[at].Place].children
 	for _, c := range children {
 		f := r.bound.places[c].field
-		r.nodes = append(r.nodes, spot{place: c, parent: at, start: none, field: f, there: m != nil && f != nil && !f.presence && !f.hidden})
+		n := &r.Nodes[r.Add(c, at)]
+		if n.Spot = (spot{start: none, field: f}); f != nil && !f.presence && !f.hidden {
+			n.There, n.Kind = true, f.kindOf(false)
+		}
 	}
 	for i, c := range children {
-		if entries := r.bound.places[c].children; len(r.bound.places[c].keys) > 0 {
-			in := first + int32(i)
-			r.nodes[in].entries = int32(len(r.nodes))
-			for _, e := range entries {
-				r.nodes = append(r.nodes, spot{place: e, parent: in, start: none, value: none, field: r.bound.places[e].field, inMap: true})
+		if len(r.bound.places[c].keys) > 0 {
+			in := r.Nodes[at].First + int32(i)
+			r.Nodes[in].Spot.keys = int32(len(r.Nodes))
+			for _, key := range r.bound.places[c].children {
+				r.Grow(int(key), in)
 			}
 		}
 	}
-	return true
+	return r.Outcome == plan.Changed
+}
+
+// kindOf is the kind of the field, or of an element of it.
+func (f *field) kindOf(element bool) run.Kind {
+	switch {
+	case f.list && !element:
+		return run.Array
+	case f.key != nil, f.message != nil && f.message.special == nil:
+		return run.Object
+	}
+	return run.String // or whatever no place can be in
 }
 
 // found returns the node for a field f at start of the message of node at, or
 // none if it is not looked at.
-func (r *Runner) found(at int32, f *field, start, value int) int32 {
-	slot := r.bound.child(r.nodes[at].place, f)
+func (r *runner) found(at int32, f *field, start, value int) int32 {
+	slot := r.bound.child(r.Nodes[at].Place, f)
 	if slot == none {
 		return none
 	}
-	child := r.nodes[at].first + slot
-	n := &r.nodes[child]
-	if n.there = true; f.list || f.key != nil {
+	child := r.Nodes[at].First + slot
+	n := &r.Nodes[child]
+	if n.There, n.Kind = true, f.kindOf(false); f.list || f.key != nil {
 		if child = r.addElement(child, f); child == none {
 			return none
 		}
-		n = &r.nodes[child]
-	} else if n.start != none { // the last one counts
-		r.doubt()
+		n = &r.Nodes[child]
+	} else if n.Spot.start != none { // the last one counts
+		r.Doubt()
 	}
-	n.start, n.value = int32(start), int32(value)
+	n.Spot.start, n.Spot.value = int32(start), int32(value)
 	return child
 }
 
 // addElement makes a node for an element of the list, or an entry of the map, of
 // node in.
-func (r *Runner) addElement(in int32, f *field) int32 {
-	at := int32(len(r.nodes))
-	if at >= maxNodes {
-		r.doubt()
-		return none
-	}
-	list := &r.nodes[in]
-	place := int32(none)
-	if list.place != none && f.key == nil {
-		for _, c := range r.bound.places[list.place].children {
-			if p := &r.plan.Places[c]; p.Kind == everyKind || p.Index == int(list.count) {
+func (r *runner) addElement(in int32, f *field) int32 {
+	list, place := &r.Nodes[in], int32(none)
+	if list.Place != none && f.key == nil {
+		for _, c := range r.bound.places[list.Place].children {
+			if p := &r.Plan.Places[c]; p.Kind == plan.Every || p.Index == int(list.Count) {
 				place = c
 			}
 		}
 	}
-	if list.first == 0 {
-		list.first = at
-	} else {
-		r.nodes[list.last].next = at
+	list.Count++
+	at := r.Add(place, in)
+	if list = &r.Nodes[in]; list.Spot.records == 0 {
+		list.Spot.records = at
 	}
-	list.last = at
-	list.count++
-	r.nodes = append(r.nodes, spot{place: place, parent: in, start: none, field: f, there: true, element: true})
+	n := &r.Nodes[at]
+	n.There, n.Kind = true, f.kindOf(true)
+	n.Spot = spot{start: none, field: f, element: true}
+	if r.Outcome != plan.Changed {
+		return none
+	}
 	return at
 }

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"errors"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -66,48 +65,18 @@ func (c *choices) judgement() string {
 }
 
 // differAround compares a plan with its program on one text and what is around it.
-func differAround(t testing.TB, r *json.Runner, src, member string, text []byte, rest map[string]any, n *tally) {
-	program := programOf(src)
+func differAround(t testing.TB, src, member string, text []byte, rest map[string]any, n *tally) {
 	p, why := Around(src, member, testVariables)
-	if (p == nil) == (why == "") {
-		t.Fatalf("%s: neither a plan nor a reason", src)
-	}
-	if p == nil || program == nil {
-		n.refused++
-		return
-	}
-	n.compiled++
-	got, outcome, err := r.Eval(p, text, append(testValues(), rest), codec.Limits{})
-	v, _, wantErr := json.Codec{}.Decode(text, codec.Limits{})
-	var syntax *codec.SyntaxError
-	if wantErr != nil {
-		if err == nil && outcome != plan.Unsure || err != nil && !errors.As(err, &syntax) {
-			t.Fatalf("%s on %q: got %v %v, want %v", src, text, outcome, err, wantErr)
+	differQuery(t, json.Codec{}, src, p, why, text, append(testValues(), rest), n, func(v any) any {
+		input := maps.Clone(rest)
+		if member != "" {
+			input[member] = v
 		}
-		n.failed++
-		return
-	}
-	input := maps.Clone(rest)
-	if member != "" {
-		input[member] = v
-	}
-	want, count, wantErr := results(program, input)
-	switch {
-	case err != nil:
-		t.Fatalf("%s on %q: %v", src, text, err)
-	case outcome == plan.Unsure && wantErr != nil:
-		n.failed++
-	case outcome == plan.Unsure:
-		n.unsure++
-	case wantErr != nil || count != 1 || !same(got, want):
-		t.Fatalf("%s on %q in %v: got %v, want %v %v", src, text, rest, got, want, wantErr)
-	default:
-		n.sure++
-	}
+		return input
+	})
 }
 
 func TestPlansOfWhatIsAroundAreTheirPrograms(t *testing.T) {
-	var r json.Runner
 	var n tally
 	random := rand.New(rand.NewPCG(5, 6))
 	for range programs() {
@@ -118,8 +87,8 @@ func TestPlansOfWhatIsAroundAreTheirPrograms(t *testing.T) {
 		c := &choices{bytes: seed}
 		src := c.judgement()
 		for _, rest := range surroundings() {
-			differAround(t, &r, src, "body", []byte(c.text()), rest, &n)
-			differAround(t, &r, src, "", []byte("null"), rest, &n)
+			differAround(t, src, "body", []byte(c.text()), rest, &n)
+			differAround(t, src, "", []byte("null"), rest, &n)
 		}
 	}
 	t.Logf("%+v", n)
@@ -131,10 +100,9 @@ func TestPlansOfWhatIsAroundAreTheirPrograms(t *testing.T) {
 // FuzzAround makes conditions and texts of bytes and compares both routes.
 func FuzzAround(f *testing.F) {
 	f.Add([]byte{2, 7, 1, 8}, []byte{2, 8, 1, 8}, uint8(0))
-	var r json.Runner
 	f.Fuzz(func(t *testing.T, program, text []byte, rest uint8) {
 		var n tally
 		around := surroundings()
-		differAround(t, &r, (&choices{bytes: program}).judgement(), "body", []byte((&choices{bytes: text}).text()), around[int(rest)%len(around)], &n)
+		differAround(t, (&choices{bytes: program}).judgement(), "body", []byte((&choices{bytes: text}).text()), around[int(rest)%len(around)], &n)
 	})
 }

@@ -1,8 +1,6 @@
 package plan
 
 import (
-	"bytes"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"strings"
@@ -10,8 +8,6 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"github.com/sluice-proxy/sluice/codec"
-	"github.com/sluice-proxy/sluice/codec/json"
 	"github.com/sluice-proxy/sluice/codec/plan"
 	"github.com/sluice-proxy/sluice/codec/protobuf"
 )
@@ -34,108 +30,20 @@ func kindsFiles(t testing.TB) *protobuf.Files {
 }
 
 // wireCodecs are those of kinds.All and old.Old.
-func wireCodecs(t testing.TB) (all, old codec.Codec) {
+func wireCodecs(t testing.TB) (all, old plan.Editor) {
 	t.Helper()
 	files := kindsFiles(t)
-	all, err := files.Message("kinds.All")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if old, err = files.Message("old.Old"); err != nil {
-		t.Fatal(err)
-	}
-	return all, old
-}
-
-// slowly is what steps make of a message without a plan.
-func slowly(of codec.Codec, steps []step, data []byte) (result plan.Result, malformed bool, err error) {
-	v, original, err := of.Decode(data, codec.Limits{})
-	if err != nil {
-		return plan.Result{}, true, err
-	}
-	ran := uint64(0)
-	for i, s := range steps {
-		if s.when != nil {
-			holds, count, err := results(s.when, v)
-			if err != nil || count != 1 || holds != true && holds != false {
-				return plan.Result{}, false, fmt.Errorf("no condition: %w", err)
-			}
-			if holds == false {
-				continue
-			}
+	editor := func(message string) plan.Editor {
+		c, err := files.Message(message)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if s.Stop {
-			return plan.Result{Outcome: plan.Stopped, Stop: i, Ran: ran}, false, nil
-		}
-		ran |= 1 << i
-		after, count, err := results(s.jq, v)
-		if err != nil || count > 1 {
-			return plan.Result{}, false, fmt.Errorf("no result: %w", err)
-		}
-		v = after
-		if count == 0 {
-			return plan.Result{Outcome: plan.Nothing, Ran: ran}, false, nil
-		}
+		return c.(plan.Editor)
 	}
-	out, err := of.Encode(original, v)
-	result = plan.Result{Outcome: plan.Changed, Data: out, Ran: ran}
-	if bytes.Equal(out, data) {
-		result.Outcome = plan.Unchanged
-	}
-	return result, false, err
-}
-
-// differOnWire compares the plan of steps with their programs on one message.
-func differOnWire(t testing.TB, r *protobuf.Runner, of codec.Codec, given []Step, data []byte, n *tally) {
-	var steps []step
-	for _, s := range given {
-		made := step{Step: s}
-		if s.When != "" {
-			if made.when = programOf(s.When); made.when == nil {
-				return
-			}
-		}
-		if !s.Stop {
-			if made.jq = programOf(s.JQ); made.jq == nil {
-				return
-			}
-		}
-		steps = append(steps, made)
-	}
-	p, _ := Compile(given, testVariables)
-	if p == nil {
-		n.refused++
-		return
-	}
-	n.compiled++
-	copied := bytes.Clone(data)
-	got, err := r.Run(of, p, data, testValues(), codec.Limits{}, nil)
-	if !bytes.Equal(copied, data) {
-		t.Fatalf("%+v: changed its input %q to %q", given, copied, data)
-	}
-	want, malformed, wantErr := slowly(of, steps, data)
-	switch {
-	case malformed:
-		if err == nil && got.Outcome != plan.Unsure || err != nil && err.Error() != wantErr.Error() {
-			t.Fatalf("%+v on %q: got %v %v, want %v", given, data, got.Outcome, err, wantErr)
-		}
-		n.failed++
-	case err != nil:
-		t.Fatalf("%+v on %q: %v", given, data, err)
-	case got.Outcome == plan.Unsure && wantErr != nil:
-		n.failed++
-	case got.Outcome == plan.Unsure:
-		n.unsure++
-	case wantErr != nil || got.Outcome != want.Outcome || got.Stop != want.Stop || got.Ran != want.Ran || !bytes.Equal(got.Data, want.Data):
-		v, _, _ := of.Decode(data, codec.Limits{})
-		t.Fatalf("%+v on %q, which is %s:\n got %+v %q\nwant %+v %q %v", given, data, json.AppendCompact(nil, v), got, got.Data, want, want.Data, wantErr)
-	default:
-		n.sure++
-	}
+	return editor("kinds.All"), editor("old.Old")
 }
 
 func TestPlansAreTheirProgramsOnWire(t *testing.T) {
-	var r protobuf.Runner
 	var n tally
 	all, old := wireCodecs(t)
 	random := rand.New(rand.NewPCG(5, 6))
@@ -150,47 +58,13 @@ func TestPlansAreTheirProgramsOnWire(t *testing.T) {
 		}
 		steps := c.steps()
 		for range 3 {
-			differOnWire(t, &r, of, steps, c.message(), &n)
+			differ(t, of, steps, c.message(), &n)
 		}
 	}
 	t.Logf("%+v", n)
 }
 
-// differValueOnWire compares a plan of a value with its program on one message.
-func differValueOnWire(t testing.TB, r *protobuf.Runner, of codec.Codec, src string, data []byte, n *tally) {
-	program := programOf(src)
-	p, _ := Value(src, testVariables)
-	if p == nil || program == nil {
-		n.refused++
-		return
-	}
-	n.compiled++
-	got, outcome, err := r.Eval(of, p, data, testValues(), codec.Limits{})
-	v, _, wantErr := of.Decode(data, codec.Limits{})
-	if wantErr != nil {
-		if err == nil && outcome != plan.Unsure || err != nil && err.Error() != wantErr.Error() {
-			t.Fatalf("%s on %q: got %v %v, want %v", src, data, outcome, err, wantErr)
-		}
-		n.failed++
-		return
-	}
-	want, count, wantErr := results(program, v)
-	switch {
-	case err != nil:
-		t.Fatalf("%s on %q: %v", src, data, err)
-	case outcome == plan.Unsure && wantErr != nil:
-		n.failed++
-	case outcome == plan.Unsure:
-		n.unsure++
-	case wantErr != nil || count != 1 || !same(got, want):
-		t.Fatalf("%s on %q: got %v, want %v %v", src, data, got, want, wantErr)
-	default:
-		n.sure++
-	}
-}
-
 func TestValuesAreTheirProgramsOnWire(t *testing.T) {
-	var r protobuf.Runner
 	var n tally
 	all, old := wireCodecs(t)
 	random := rand.New(rand.NewPCG(7, 8))
@@ -208,7 +82,7 @@ func TestValuesAreTheirProgramsOnWire(t *testing.T) {
 			src = c.expr()
 		}
 		for range 3 {
-			differValueOnWire(t, &r, of, src, c.message(), &n)
+			differValue(t, of, src, c.message(), &n)
 		}
 	}
 	t.Logf("%+v", n)
@@ -236,11 +110,10 @@ func TestUsualProgramsRunOnWire(t *testing.T) {
 	unknown := text(999, "kept")
 	data := unknown + "\x08\x07" + text(22, text(1, "a")+unknown+"\x10\x05") + text(14, "Text") + text(22, text(1, "x")+text(3, text(1, "deep"))) + text(21, "w") + text(21, "x") +
 		text(20, "\x01\x02\x03") + text(17, text(1, "x")+text(3, unknown)) + "\x68\x01" + text(19, "maybe") + text(30, "\x08\x01") + text(24, text(1, "k")+"\x10\x01") + unknown
-	var r protobuf.Runner
 	for _, src := range usualOnWire {
 		for _, data := range []string{data, "", unknown} {
 			var n tally
-			differOnWire(t, &r, all, []Step{{JQ: src}}, []byte(data), &n)
+			differ(t, all, []Step{{JQ: src}}, []byte(data), &n)
 			if n.sure == 0 && n.failed == 0 && !strings.HasPrefix(src, ".nodes +=") && !strings.HasPrefix(src, ".nodes =") { // elements that stand apart
 				t.Errorf("%s on %q: %+v", src, data, n)
 			}
@@ -252,7 +125,6 @@ func TestUsualProgramsRunOnWire(t *testing.T) {
 func FuzzWire(f *testing.F) {
 	f.Add([]byte{}, []byte{}, false)
 	f.Add([]byte{3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5}, []byte{8, 9, 7, 9, 3, 2, 3, 8, 4, 6}, true)
-	var r protobuf.Runner
 	all, old := wireCodecs(f)
 	f.Fuzz(func(t *testing.T, program, message []byte, isOld bool) {
 		var n tally
@@ -261,8 +133,8 @@ func FuzzWire(f *testing.F) {
 			of = old
 		}
 		steps := (&wireChoices{choices{bytes: program}, isOld}).steps()
-		differOnWire(t, &r, of, steps, (&wireChoices{choices{bytes: message}, isOld}).message(), &n)
-		differOnWire(t, &r, of, steps, message, &n)
-		differValueOnWire(t, &r, of, (&wireChoices{choices{bytes: program}, isOld}).cond(), message, &n)
+		differ(t, of, steps, (&wireChoices{choices{bytes: message}, isOld}).message(), &n)
+		differ(t, of, steps, message, &n)
+		differValue(t, of, (&wireChoices{choices{bytes: program}, isOld}).cond(), message, &n)
 	})
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/codec/plan"
-	"github.com/sluice-proxy/sluice/codec/protobuf"
 	"github.com/sluice-proxy/sluice/rules/internal/jq"
 )
 
@@ -51,16 +50,13 @@ func BenchmarkWire(b *testing.B) {
 			if p == nil {
 				b.Fatal(why)
 			}
-			var r protobuf.Runner
-			var out []byte
 			b.SetBytes(int64(len(data)))
 			b.ReportAllocs()
 			for b.Loop() {
-				result, err := r.Run(all, p, data, nil, codec.Limits{}, out[:0])
+				result, err := all.Edit(p, data, nil, codec.Limits{})
 				if err != nil || result.Outcome != plan.Changed {
 					b.Fatal(result.Outcome, err)
 				}
-				out = result.Data
 			}
 		})
 		b.Run(program.name+"/jq", func(b *testing.B) {

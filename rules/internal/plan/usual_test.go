@@ -64,9 +64,8 @@ func FuzzText(f *testing.F) {
 		f.Add(uint8(i), []byte(c.text))
 		f.Add(uint8(i), []byte(programs[(i+7)%len(programs)].text))
 	}
-	var r json.Runner
 	f.Fuzz(func(t *testing.T, program uint8, text []byte) {
 		var n tally
-		differ(t, &r, []Step{{JQ: programs[int(program)%len(programs)].src}}, text, &n)
+		differ(t, json.Codec{}, []Step{{JQ: programs[int(program)%len(programs)].src}}, text, &n)
 	})
 }
