@@ -6,9 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/codec/json"
-	"github.com/sluice-proxy/sluice/codec/plan"
 	"github.com/sluice-proxy/sluice/rules/internal/jq"
 )
 
