@@ -64,15 +64,6 @@ func (b *Breaker) FailedOn(o Outcome, format codec.Codec, data []byte, limits co
 	return b.failure.holdsOn(format, data, limits, viewOutcome(&o, b.failure.program), &scope{now: now})
 }
 
-// Why says why failure needs the value of the body, "" if it does not: it runs on
-// the bytes, or does not look at them.
-func (b *Breaker) Why() string {
-	if !b.failureReadsBody {
-		return ""
-	}
-	return b.failure.why
-}
-
 // Counts are the finished exchanges of a breaker's window.
 type Counts struct {
 	Requests, Successes, Failures, ConsecutiveFailures, Slow uint32

@@ -171,6 +171,9 @@ func (c *compiler) step(item document.Value[stepText], s sees) step {
 		actions++
 		out.name, out.reject = t.reject.At.Path, rejectOf(t.reject)
 	}
+	if out.head != nil || !out.when.readsMessage() {
+		out.judge = judgeOf(out.when, "", c.route.limits)
+	}
 	if actions > 1 {
 		item.At.Report(codeStep, "make a step of each", "a step does one thing")
 	}

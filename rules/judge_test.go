@@ -61,8 +61,8 @@ func TestAFailureOnATextIsThatOnItsValue(t *testing.T) {
 		{`.body.n.m == 1`, false},
 	} {
 		b := judging(t, test.failure, "").Breaker()
-		if !b.FailureReadsBody() || (b.Why() == "") != (b.failure.plan != nil) {
-			t.Errorf("%s: why %q", test.failure, b.Why())
+		if !b.FailureReadsBody() || (b.failure.why == "") != (b.failure.plan != nil) {
+			t.Errorf("%s: why %q", test.failure, b.failure.why)
 		}
 		for i, text := range texts {
 			for k, o := range answers() {

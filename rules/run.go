@@ -145,7 +145,14 @@ func (r *run) when(ctx context.Context, s *step, input any) (bool, error) {
 	if s.when == nil {
 		return true, nil
 	}
-	ok, err := s.when.condition(ctx, input, &r.scope, r.limits)
+	var ok bool
+	var err error
+	if s.judge != nil {
+		head, _ := input.(map[string]any)
+		ok, err = s.judge.holds(ctx, head, &r.scope, r.limits)
+	} else {
+		ok, err = s.when.condition(ctx, input, &r.scope, r.limits)
+	}
 	if err != nil {
 		return false, &whenError{err}
 	}

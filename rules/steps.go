@@ -21,6 +21,7 @@ type Steps struct {
 type step struct {
 	name   string   // request[0].jq
 	when   *program // nil: always
+	judge  *judge   // of when, if that looks at a head or at variables alone; else nil
 	jq     *program
 	head   *program
 	reject *Reject

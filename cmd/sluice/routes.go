@@ -52,7 +52,11 @@ func writeRoute(to io.Writer, r *admin.Route) error {
 	fmt.Fprintf(w, "route\t%s\nfile\t%s:%d\nsteps\t%s\nbreaker\t%s\non_error\t%s\n",
 		printable(r.Name), printable(r.File), r.Line, stepsOf(r), breakerOf(r), r.OnError)
 	for _, s := range r.Slow {
-		fmt.Fprintf(w, "%s\tneeds the message's value: %s\n", printable(s.Of), printable(s.Why))
+		way := "runs as jq"
+		if s.Value {
+			way = "needs the message's value"
+		}
+		fmt.Fprintf(w, "%s\t%s: %s\n", printable(s.Of), way, printable(s.Why))
 	}
 	fmt.Fprintf(w, "limits\tbody %d bytes, message %d bytes, %d jq steps, %s\n",
 		r.Limits.BodyBytes, r.Limits.MessageBytes, r.Limits.Steps, printable(r.Limits.Time))

@@ -145,17 +145,17 @@ type Route struct {
 	Line     int           `json:"line"`
 	Request  bool          `json:"request"`        // it has steps for requests
 	Response bool          `json:"response"`       // it has steps for responses
-	Slow     []SlowSteps   `json:"slow,omitempty"` // the steps that need a message's value
+	Slow     []Slow        `json:"slow,omitempty"` // what of it takes a slower way than most
 	Breaker  *BreakerRule  `json:"breaker,omitempty"`
 	OnError  rules.OnError `json:"on_error"`
 	Limits   Limits        `json:"limits"`
 }
 
-// SlowSteps are steps that need the value of a message, and why; all others run
-// on its text, or do not look at it.
-type SlowSteps struct {
-	Of  string `json:"of"` // request or response
-	Why string `json:"why"`
+// Slow is a part of a route that is no simple program, and why.
+type Slow struct {
+	Of    string `json:"of"` // request, response, match.where, request[0].when, upstream.breaker.failure
+	Why   string `json:"why"`
+	Value bool   `json:"value"` // the message is decoded for it; else it only runs as jq
 }
 
 // BreakerRule is the upstream.breaker of a route.
@@ -181,13 +181,8 @@ func describe(r *rules.Route) Route {
 		Request: r.Request() != nil, Response: r.Response() != nil, OnError: r.OnError(),
 		Limits: Limits{int64(limits.Body), int64(limits.Message), limits.Steps, limits.Time.String()},
 	}
-	for _, half := range []struct {
-		of    string
-		steps *rules.Steps
-	}{{"request", r.Request()}, {"response", r.Response()}} {
-		if why := half.steps.Why(); why != "" {
-			d.Slow = append(d.Slow, SlowSteps{half.of, why})
-		}
+	for _, s := range r.Slow() {
+		d.Slow = append(d.Slow, Slow(s))
 	}
 	if b := r.Breaker(); b != nil {
 		d.Breaker = &BreakerRule{b.Window.String(), b.Open.String(), b.Probes, b.Fallback != nil}
