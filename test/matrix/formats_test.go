@@ -1,6 +1,7 @@
 package matrix
 
 import (
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,6 +19,34 @@ import (
 	"github.com/sluice-proxy/sluice/rules"
 	"github.com/sluice-proxy/sluice/test/testbed"
 )
+
+// The items of the calls among the shapes, each with a field that nobody knows.
+const (
+	oldItem  = "\x0a\x03old\x98\x06\x07\x1a\x01n"
+	newItem  = "\x0a\x01x\x98\x06\x07\x1a\x01n"
+	bareItem = "\x0a\x01x\x98\x06\x07"
+	oddItem  = "\x98\x06\x07\x0a\x01k" // which Sluice would write in another order
+
+	itemRequest  = `if .name == "old" then .name = "x" else . end`
+	itemResponse = `.note = ""`
+)
+
+// enveloped are messages as the bodies of gRPC-Web and Connect hold them.
+func enveloped(messages ...string) string {
+	var out []byte
+	for _, m := range messages {
+		out = stream.AppendEnvelope(out, 0, []byte(m))
+	}
+	return string(out)
+}
+
+// texts are parts in base64, each padded.
+func texts(parts ...string) (text string) {
+	for _, part := range parts {
+		text += base64.StdEncoding.EncodeToString([]byte(part))
+	}
+	return text
+}
 
 // shape is a format in a form that tells whether edits are differences: an
 // upstream is sent sent with request's edit in it, and its caller what the
@@ -98,8 +127,60 @@ var shapes = []shape{
 		`.n = 1`, `.`, "\x1e{}\n\x1e{\"n\" : 2}\n", "\x1e{\"n\":1}\n\x1e{\"n\" : 1}\n", "\x1e{\"n\":1}\n\x1e{\"n\" : 1}\n",
 	},
 	{
+		name: "grpc-web", contentType: "application/grpc-web+proto", request: itemRequest, response: itemResponse,
+		sent: enveloped(oldItem, oddItem), arrives: enveloped(newItem, oddItem), returns: enveloped(bareItem, oddItem),
+	},
+	{
+		name: "grpc-web in text", contentType: "application/grpc-web-text", request: itemRequest, response: itemResponse,
+		sent:    texts(enveloped(oldItem, oddItem)),
+		arrives: texts(enveloped(newItem), enveloped(oddItem)), // the two shared four characters
+		returns: texts(enveloped(bareItem), enveloped(oddItem)),
+	},
+	{
+		name: "unary grpc-web", contentType: "application/grpc-web", request: itemRequest, response: itemResponse,
+		sent: enveloped(oldItem), arrives: enveloped(newItem), returns: enveloped(bareItem),
+	},
+	{
+		name: "connect", contentType: "application/connect+proto", request: itemRequest, response: itemResponse,
+		sent: enveloped(oldItem, oddItem), arrives: enveloped(newItem, oddItem), returns: enveloped(bareItem, oddItem),
+	},
+	{
+		name: "connect in json", contentType: "application/connect+json", request: itemRequest, response: `.note = 1`,
+		sent: enveloped(`{"name": "old"}`, `{ "n":1.0}`), arrives: enveloped(`{"name": "x"}`, `{ "n":1.0}`),
+		returns: enveloped(`{"name": "x","note": 1}`, `{ "n":1.0, "note":1}`),
+	},
+	{
+		name: "unary connect", contentType: "application/proto", request: itemRequest, response: itemResponse,
+		sent: oldItem, arrives: newItem, returns: bareItem,
+	},
+	{
 		"an image", nil, "image/svg+xml", nil, `.svg = "x"`, `.svg = "x"`, "<svg/>", "<svg/>", "<svg/>",
 	},
+}
+
+// called are the methods that shapes are messages of.
+var called = map[string]string{
+	"grpc-web": "/matrix.v1.Items/Bidi", "grpc-web in text": "/matrix.v1.Items/Bidi", "unary grpc-web": "/matrix.v1.Items/Unary",
+	"connect": "/matrix.v1.Items/Bidi", "connect in json": "/matrix.v1.Items/Bidi", "unary connect": "/matrix.v1.Items/Unary",
+}
+
+// shapeField tells shapes of one method apart.
+const shapeField = "x-shape"
+
+// path is where the shape is sent, which is the i-th.
+func (s *shape) path(i int) string {
+	if path := called[s.name]; path != "" {
+		return path
+	}
+	return fmt.Sprintf("/shape%d", i)
+}
+
+// match is what a route of its own matches.
+func (s *shape) match(i int) string {
+	if path := called[s.name]; path != "" {
+		return fmt.Sprintf("grpc: %s, headers: {%s: %q}", path[1:], shapeField, s.name)
+	}
+	return "http: " + s.path(i)
 }
 
 // mirror sends back what it is sent, and remembers it by its case.
@@ -127,7 +208,7 @@ func TestFormatsAreEditedAsDifferencesInEveryLane(t *testing.T) {
 	testbed.Leaks(t)
 	var files []rules.File
 	for i, s := range shapes {
-		files = append(files, ruleFile(fmt.Sprintf("shape%d", i), fmt.Sprintf("http: /shape%d", i),
+		files = append(files, ruleFile(fmt.Sprintf("shape%d", i), s.match(i),
 			fmt.Sprintf("request:\n  - jq: |\n      %s\nresponse:\n  - jq: |\n      %s\n", s.request, s.response)))
 	}
 	m := &mirror{seen: map[string]string{}}
@@ -142,7 +223,7 @@ func TestFormatsAreEditedAsDifferencesInEveryLane(t *testing.T) {
 					}
 					id := fmt.Sprintf("%s %s %s %s", l.name, s.name, protocol, e)
 					client := testbed.Client(t, protocol == "http2", car.addr)
-					r := testbed.Request(t, "POST", fmt.Sprintf("http://x/shape%d", i), string(e.encode(t, s.sent)), "Content-Type", s.contentType, caseField, id)
+					r := testbed.Request(t, "POST", "http://x"+s.path(i), string(e.encode(t, s.sent)), "Content-Type", s.contentType, caseField, id, shapeField, s.name)
 					if e.name != "" {
 						r.Header.Set("Content-Encoding", e.name)
 					}
@@ -175,9 +256,9 @@ func TestEqualFormatsPassAsTheirBytesInEveryLane(t *testing.T) {
 	upstream := testbed.HTTP(t, testbed.Loopback(t), m)
 	for _, l := range lanes(t) {
 		car := startSidecar(t, l, upstream, []rules.File{ruleFile("same", "http: /", "request:\n  - jq: '[.][0]'\nresponse:\n  - jq: '[.][0]'\n")})
-		for _, s := range shapes {
+		for i, s := range shapes {
 			id := l.name + " " + s.name
-			got := testbed.Do(t, testbed.Client(t, false, car.addr), testbed.Request(t, "POST", "http://x/", s.sent, "Content-Type", s.contentType, caseField, id))
+			got := testbed.Do(t, testbed.Client(t, false, car.addr), testbed.Request(t, "POST", "http://x"+s.path(i), s.sent, "Content-Type", s.contentType, caseField, id))
 			if m.seen[id] != s.sent || got.Text != s.sent {
 				t.Errorf("%s: arrived %q, returned %q", id, m.seen[id], got.Text)
 			}
