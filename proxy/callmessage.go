@@ -61,6 +61,7 @@ func (x *exchange) stepHead(steps *rules.Steps, h *half, seen *Half, response *r
 		Response: response,
 		Head:     h.out,
 		Now:      time.Now(),
+		Clock:    time.Now,
 	})
 	seen.Steps = append(seen.Steps, out.Steps...)
 	if err != nil {

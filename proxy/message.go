@@ -46,6 +46,7 @@ func (x *exchange) stepStreamed(phase rules.Phase, fromCaller bool, m streamed) 
 		Head:    h.out,
 		Index:   index,
 		Now:     time.Now(),
+		Clock:   x.p.stepClock,
 	}
 	if !fromCaller {
 		in.Response = h.in
@@ -64,7 +65,7 @@ func (x *exchange) stepStreamed(phase rules.Phase, fromCaller bool, m streamed) 
 	if judged {
 		x.keepJudged(&m, &b)
 	}
-	in.Body = b.input
+	in.Body, in.Clock = b.input, time.Now
 	out, err := steps.Run(x.ctx, in)
 	whole := phase != rules.StreamMessage
 	if whole {

@@ -127,6 +127,8 @@ type Proxy struct {
 	watch   *watch.Watch // of conns in the relay lane
 	watched bool         // somebody observes
 
+	stepClock func() time.Time // times steps that run in place too; nil: not worth it
+
 	draining atomic.Bool
 
 	mu     sync.Mutex // guards what follows

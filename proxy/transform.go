@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/rules"
@@ -53,6 +54,7 @@ func (x *exchange) transform(steps *rules.Steps, h *half, seen *Half, response *
 		Response: response,
 		Head:     h.out,
 		Now:      x.record.Started,
+		Clock:    x.p.stepClock,
 	}
 	if h.body.undecoded != nil {
 		limits := codec.Limits{Size: x.route.Limits().Body}
@@ -61,7 +63,7 @@ func (x *exchange) transform(steps *rules.Steps, h *half, seen *Half, response *
 		}
 		h.body.decode(limits)
 	}
-	in.Body = h.body.input
+	in.Body, in.Clock = h.body.input, time.Now
 	out, err := steps.Run(x.ctx, in)
 	seen.Steps = out.Steps
 	if err != nil {

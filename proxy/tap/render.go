@@ -189,8 +189,16 @@ func (r *renderer) steps(reports []rules.StepReport) []object {
 		if s.Head != nil {
 			o.add("head", r.head(s.Head))
 		}
+		if s.InPlace {
+			o.add("in_place", true)
+		}
+		if s.Took > 0 {
+			o.add("took_ms", float64(s.Took.Nanoseconds())/1e6)
+		}
 		if s.Result == "ran" && s.Head == nil {
-			o = append(o, r.stepBody(s.Body)...)
+			if s.Body != nil || !s.InPlace { // a plan makes no values
+				o = append(o, r.stepBody(s.Body)...)
+			}
 			if s.Count != 1 {
 				o.add("count", s.Count)
 			}

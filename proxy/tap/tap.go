@@ -20,7 +20,7 @@
 //	 "duration_ms": 3.14, "peer": "ip:port", "destination": "ip:port",
 //	 "generation": 7, "attempts": 1,
 //	 "request": HALF, "response": HALF,     null if there was none
-//	 "steps": [{"step": "request[0].jq", "result": "ran", "body": .., "head": ..}],
+//	 "steps": [{"step": "request[0].jq", "result": "ran", "took_ms": 0.05, "body": .., "head": ..}],
 //	 "passed": [{"route": "..", "why": "where"}],
 //	 "breaker": "route@host:port", "answered": "fallback",
 //	 "error": {"origin": "upstream", "reason": "refused", "route": "..", "step": "..", "cause": ".."}}
@@ -34,7 +34,8 @@
 // Header names are lower case, repeats are joined by ", ", set-cookie is always
 // an array. The format says how to read body: json, protobuf and other names
 // of codecs mean a decoded message; text a string; base64 the bytes. A body that
-// was not kept whole has "truncated": true. Of gRPC that no rule looked at, a
+// was not kept whole has "truncated": true. A step with "in_place": true ran on the
+// message's bytes, so that there is no body after it. Of gRPC that no rule looked at, a
 // body of several messages is in "messages" instead. What is empty or does not
 // apply is left out, but for the keys shown above "breaker".
 //

@@ -1,0 +1,226 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/proxy/internal/intercept"
+	"github.com/sluice-proxy/sluice/proxy/internal/resilience"
+	"github.com/sluice-proxy/sluice/rules"
+)
+
+// This file answers what would become of an exchange: it runs the story of
+// flow.go in a lane without a wire, with breakers of its own and observers of its
+// own, so that what explains is what decides.
+
+// Question is an exchange to explain.
+type Question struct {
+	Direction   rules.Direction
+	Peer        netip.AddrPort
+	Destination netip.AddrPort // its port is match.port
+
+	Head *rules.Head // of the request
+	// Body is the request's, as on the wire. Of a gRPC call, it is one message
+	// in JSON.
+	Body []byte
+
+	Response     *rules.Head // nil: the request alone is explained
+	ResponseBody []byte      // as Body
+}
+
+// Explanation is what would become of an exchange.
+type Explanation struct {
+	Record     *Record // as observers would be told; the caller may keep it
+	Params     map[string]string
+	Candidates []rules.Candidate
+	Messages   []*Message // of streams, and what became of each
+
+	Request, Response Way
+	Answer            *Answer      // what Sluice itself would say to the caller; nil: nothing
+	Breaker           BreakerState // that would be asked, as it is now; the zero one if there is none
+}
+
+// Way is how steps ran on a message. The zero Way: none looks at it.
+type Way struct {
+	InPlace bool   // by a plan, on the message's bytes
+	Why     string // not in place, and why: they ran on its value
+}
+
+// Answer is an answer of Sluice's own.
+type Answer struct {
+	Status  int
+	GRPC    rules.Code
+	Message string
+	Error   string // the value of x-sluice-error
+}
+
+// explainedBody bounds what is kept of bodies that are explained.
+const explainedBody = 16 * codec.MiB
+
+// Explain says what would become of q now. Nothing is sent, no breaker counts it
+// and no observer is told; but the server of a gRPC call may be asked for its
+// descriptors, as it would be. The error is of the question.
+func (p *Proxy) Explain(ctx context.Context, q Question) (*Explanation, error) {
+	e, err := Explain(ctx, p.Config, q)
+	if err != nil || e.Record.Breaker == "" {
+		return e, err
+	}
+	for _, b := range p.Breakers() {
+		if b.Name == e.Record.Breaker {
+			e.Breaker = b
+		}
+	}
+	return e, nil
+}
+
+// Explain says what a Proxy made of cfg would do with q. Of cfg it needs no
+// listener.
+func Explain(ctx context.Context, cfg Config, q Question) (*Explanation, error) {
+	if q.Head == nil {
+		return nil, errors.New("explain: no request")
+	}
+	told := new(listening)
+	cfg.Observer, cfg.Capture = told, explainedBody
+	p := &Proxy{Config: cfg.withDefaults(), breakers: resilience.NewGroup(nil), watched: true, stepClock: time.Now}
+	p.dialer = &intercept.Dialer{Mark: p.Mark, Timeout: p.ConnectTimeout}
+	x := &dryLane{exchange: new(exchange), q: &q}
+	protocol := HTTP1
+	if media := mediaType(q.Head); media == "application/grpc" || strings.HasPrefix(media, "application/grpc+") {
+		protocol = HTTP2
+	}
+	x.open(p.dryConn(ctx, &q), x, arrival{lane: LaneNone, protocol: protocol, head: q.Head, ctx: ctx})
+	x.request.body = dryBody(x.exchange, q.Body)
+	m, err := x.set.Match(ctx, x.record.Call, x.record.Started)
+	x.found = &found2{m, err, x.set, x.record.ID, x.record.Started}
+	e := &Explanation{Params: m.Params, Candidates: x.set.Candidates(ctx, x.record.Call, x.record.Started, m, err)}
+	if err = x.guarded(); errors.Is(err, errNotAsked) {
+		err = nil
+	}
+	if x.problem != nil {
+		x.cancel(errFinished)
+		return nil, fmt.Errorf("explain: %w", x.problem)
+	}
+	x.finish(err)
+	e.Record, e.Messages, e.Answer = told.record, told.messages, x.said
+	if x.route != nil {
+		e.Request, e.Response = x.wayOf(&x.request, &e.Record.Request), x.wayOf(&x.response, &e.Record.Response)
+		x.bodiesAfter(&e.Record.Request.Body, rules.Whole, 0, true, e.Record.Request.Steps)
+		x.bodiesAfter(&e.Record.Response.Body, rules.Whole, 0, false, e.Record.Response.Steps)
+		for _, m := range e.Messages {
+			x.bodiesAfter(&m.In, rules.StreamMessage, m.Index, !m.Upstream, m.Steps)
+		}
+	}
+	return e, nil
+}
+
+// dryConn is the connection that a question's exchange might have come on.
+func (p *Proxy) dryConn(ctx context.Context, q *Question) *conn {
+	c := &conn{p: p, listener: &Listener{Direction: q.Direction}, done: make(chan struct{})}
+	for i := range p.Listeners {
+		l := &p.Listeners[i]
+		if l.Direction == q.Direction && (l.Upstream == "") == q.Destination.IsValid() {
+			c.listener = l
+			break
+		}
+	}
+	c.Conn = Conn{
+		Direction: q.Direction, Listener: c.listener.Name, Upstream: c.listener.Upstream,
+		Peer: q.Peer, Destination: q.Destination, Opened: time.Now(),
+	}
+	c.ctx, c.cancel = context.WithCancelCause(ctx)
+	c.users.Store(1)
+	return c
+}
+
+func dryBody(x *exchange, data []byte) body {
+	return body{x: x, stream: io.NopCloser(bytes.NewReader(data)), size: int64(len(data))}
+}
+
+// listening is the observer of one exchange that is explained.
+type listening struct {
+	record   *Record
+	messages []*Message
+}
+
+// Observe implements [Observer].
+func (l *listening) Observe(e Event) {
+	switch e := e.(type) {
+	case *Record:
+		l.record = e.Clone()
+	case *Message:
+		l.messages = append(l.messages, e.Clone())
+	}
+}
+
+// wayOf says how the steps of a half ran.
+func (x *exchange) wayOf(h *half, seen *Half) Way {
+	steps := x.route.Request()
+	if h == &x.response {
+		steps = x.route.Response()
+	}
+	if h.in == nil || !touches(steps) || len(seen.Steps) == 0 && h.body.messages == nil {
+		return Way{}
+	}
+	for _, s := range seen.Steps {
+		if s.InPlace {
+			return Way{InPlace: true}
+		}
+	}
+	format, b := h.body.codec, x.route.Breaker()
+	if x.readByMessage {
+		if format = x.outputCodec(); h == &x.request {
+			format = x.inputCodec()
+		}
+	}
+	switch why := steps.Why(); {
+	case why != "":
+		return Way{Why: why}
+	case h.body.messages != nil:
+		return Way{InPlace: steps.RunsOn(h.body.messages.format)}
+	case format == nil:
+		return Way{} // nothing was read
+	case x.translates():
+		return Way{Why: "it is turned into another format"}
+	case h == &x.response && b != nil && b.FailureReadsBody():
+		return Way{Why: "upstream.breaker.failure reads it"}
+	case !steps.RunsOn(format):
+		return Way{Why: "nothing of " + format.Name() + " is edited in place"}
+	}
+	return Way{Why: "this very message leaves room for doubt"}
+}
+
+// bodiesAfter runs steps that ran in place again, on the value, for the bodies
+// after each of them.
+func (x *exchange) bodiesAfter(p *Payload, phase rules.Phase, index int, fromCaller bool, reports []rules.StepReport) {
+	inPlace := slices.ContainsFunc(reports, func(r rules.StepReport) bool { return r.InPlace })
+	if !inPlace || p.Codec == nil || !p.Whole() {
+		return
+	}
+	value, _, err := p.Codec.Decode(p.Bytes, codec.Limits{Size: explainedBody})
+	if err != nil {
+		return
+	}
+	steps, h := x.route.Request(), &x.request
+	in := rules.In{
+		Phase: phase, Request: x.record.Call, Params: x.params, Body: rules.Body{Value: value}, Index: index, Now: x.record.Started,
+	}
+	if !fromCaller {
+		steps, h = x.route.Response(), &x.response
+		in.Response = h.in
+	}
+	in.Head = h.in
+	out, _ := steps.Run(context.WithoutCancel(x.ctx), in)
+	for i := range min(len(reports), len(out.Steps)) {
+		if reports[i].Step == out.Steps[i].Step && reports[i].InPlace {
+			reports[i].Body = out.Steps[i].Body
+		}
+	}
+}
