@@ -20,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/rules"
 )
 
@@ -68,12 +69,15 @@ type Config struct {
 	Tap      Tap
 	Rules    Rules
 	Breakers Breakers
-	Status   func() Status  // what is known beside rules and breakers
-	Config   func() any     // what is configured, to be shown as JSON, without secrets
-	Level    *slog.LevelVar // of the process's log
-	Drain    func()         // begin to drain, and return at once
-	Quit     func()         // begin to end the process, and return at once
-	Log      *slog.Logger
+	// Explain answers a question as JSON; see tap.Config.Explanation. Its error is
+	// of the question.
+	Explain func(ctx context.Context, q proxy.Question) ([]byte, error)
+	Status  func() Status  // what is known beside rules and breakers
+	Config  func() any     // what is configured, to be shown as JSON, without secrets
+	Level   *slog.LevelVar // of the process's log
+	Drain   func()         // begin to drain, and return at once
+	Quit    func()         // begin to end the process, and return at once
+	Log     *slog.Logger
 }
 
 // Status is a running Sluice at a glance.

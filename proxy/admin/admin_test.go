@@ -87,7 +87,7 @@ func start(t *testing.T) (s *Server, p *parts, socket *http.Client) {
 	p = &parts{state: "closed"}
 	s, err := New(Config{
 		Listen: "127.0.0.1:0", Socket: filepath.Join(t.TempDir(), "sluice", "admin.sock"),
-		Tap: p, Rules: compiled(t), Breakers: p, Level: new(slog.LevelVar),
+		Tap: p, Rules: compiled(t), Breakers: p, Level: new(slog.LevelVar), Explain: explainer(compiled(t)),
 		Status: func() Status { return Status{PID: 7, Version: "v1", Ready: true} },
 		Config: func() any { return map[string]string{"rules": "./rules"} },
 		Drain:  func() { p.mu.Lock(); p.drained = true; p.mu.Unlock() },
@@ -228,7 +228,10 @@ func TestAnswers(t *testing.T) {
 		{"GET /routes/other", "", 404, `{"error":"no route \"other\""}`},
 		{"PUT /routes/orders", "", 501, `{"error":"PUT /routes/orders is not there yet"}`},
 		{"DELETE /routes/orders", "", 501, `not there yet`},
-		{"POST /explain", "", 501, `not there yet`},
+		{"POST /explain", `{"method": "GET", "url": "http://orders/orders", "body": {"a": 2}}`, 200, `"route":"orders"`},
+		{"POST /explain", `{"method": "GET", "url": "ftp://orders/orders"}`, 400, `\"ftp\" is none of http, https, grpc`},
+		{"POST /explain", `{"method": "GET", "link": "/"}`, 400, `unknown field`},
+		{"POST /explain", `{"method": "GET", "url": "orders/unexplained"}`, 422, `{"error":"not that one"}`},
 		{"GET /breakers", "", 200, `{"breakers":[{"name":"pay@pay:80","state":"closed"`},
 		{"POST /breakers/pay@pay:80", `{"state":"open"}`, 200, `"state":"forced_open"`},
 		{"POST /breakers/pay@pay:80", `{"state":"broken"}`, 400, `"broken\" is none of open, close, reset`},

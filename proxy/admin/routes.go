@@ -38,7 +38,7 @@ func (s *Server) routes() []route {
 		{method: "DELETE", pattern: "/routes/{name}", token: true, hidden: true, handle: notYet},
 		{method: "GET", pattern: "/breakers", handle: s.listBreakers},
 		{method: "POST", pattern: "/breakers/{name}", token: true, handle: s.setBreaker},
-		{method: "POST", pattern: "/explain", token: true, hidden: true, handle: notYet},
+		{method: "POST", pattern: "/explain", token: true, handle: s.explain},
 		{method: "GET", pattern: "/config", token: true, handle: s.showConfig},
 		{method: "GET", pattern: "/loglevel", handle: s.logLevel},
 		{method: "PUT", pattern: "/loglevel", token: true, handle: s.setLogLevel},
