@@ -73,6 +73,7 @@ func (p *Proxy) Explain(ctx context.Context, q Question) (*Explanation, error) {
 	if err != nil || e.Record.Breaker == "" {
 		return e, err
 	}
+	e.Breaker = BreakerState{Name: e.Record.Breaker, State: string(resilience.Closed)} // as one that was not used yet
 	for _, b := range p.Breakers() {
 		if b.Name == e.Record.Breaker {
 			e.Breaker = b
@@ -111,7 +112,7 @@ func Explain(ctx context.Context, cfg Config, q Question) (*Explanation, error) 
 	x.finish(err)
 	e.Record, e.Messages, e.Answer = told.record, told.messages, x.said
 	if x.route != nil {
-		e.Request, e.Response = x.wayOf(&x.request, &e.Record.Request), x.wayOf(&x.response, &e.Record.Response)
+		e.Request, e.Response = x.wayOf(true, e), x.wayOf(false, e)
 		x.bodiesAfter(&e.Record.Request.Body, rules.Whole, 0, true, e.Record.Request.Steps)
 		x.bodiesAfter(&e.Record.Response.Body, rules.Whole, 0, false, e.Record.Response.Steps)
 		for _, m := range e.Messages {
@@ -161,35 +162,39 @@ func (l *listening) Observe(e Event) {
 }
 
 // wayOf says how the steps of a half ran.
-func (x *exchange) wayOf(h *half, seen *Half) Way {
-	steps := x.route.Request()
-	if h == &x.response {
-		steps = x.route.Response()
+func (x *exchange) wayOf(fromCaller bool, e *Explanation) Way {
+	h, steps, reports := &x.response, x.route.Response(), e.Record.Response.Steps
+	if fromCaller {
+		h, steps, reports = &x.request, x.route.Request(), e.Record.Request.Steps
 	}
-	if h.in == nil || !touches(steps) || len(seen.Steps) == 0 && h.body.messages == nil {
+	for _, m := range e.Messages {
+		if m.Upstream != fromCaller {
+			reports = append(reports[:len(reports):len(reports)], m.Steps...)
+		}
+	}
+	if len(reports) == 0 || !touches(steps) {
 		return Way{}
 	}
-	for _, s := range seen.Steps {
-		if s.InPlace {
-			return Way{InPlace: true}
-		}
+	if slices.ContainsFunc(reports, func(r rules.StepReport) bool { return r.InPlace }) {
+		return Way{InPlace: true}
 	}
 	format, b := h.body.codec, x.route.Breaker()
 	if x.readByMessage {
-		if format = x.outputCodec(); h == &x.request {
+		if format = x.outputCodec(); fromCaller {
 			format = x.inputCodec()
 		}
+	}
+	if h.body.messages != nil {
+		format = h.body.messages.format
 	}
 	switch why := steps.Why(); {
 	case why != "":
 		return Way{Why: why}
-	case h.body.messages != nil:
-		return Way{InPlace: steps.RunsOn(h.body.messages.format)}
 	case format == nil:
 		return Way{} // nothing was read
 	case x.translates():
 		return Way{Why: "it is turned into another format"}
-	case h == &x.response && b != nil && b.FailureReadsBody():
+	case !fromCaller && b != nil && b.FailureReadsBody():
 		return Way{Why: "upstream.breaker.failure reads it"}
 	case !steps.RunsOn(format):
 		return Way{Why: "nothing of " + format.Name() + " is edited in place"}

@@ -150,7 +150,7 @@ func (s *sidecar) reloaded(r watch.Result) {
 func (s *sidecar) openAdmin() (err error) {
 	cfg := admin.Config{
 		Socket: s.config.Admin.Socket, TokenFile: s.config.Admin.TokenFile,
-		Tap: s.tap, Rules: s.live, Breakers: breakerAdmin{s.proxy}, Status: s.status, Config: s.shown, Level: &s.level,
+		Tap: s.tap, Rules: s.live, Breakers: breakerAdmin{s.proxy}, Status: s.status, Config: s.shown, Level: &s.level, Explain: s.explain,
 		Drain: func() { s.draining.Do(func() { go s.drainInBackground() }) },
 		Quit:  s.end, Log: s.log,
 	}
@@ -298,6 +298,15 @@ func (s *sidecar) status() admin.Status {
 		})
 	}
 	return status
+}
+
+// explain answers POST /explain.
+func (s *sidecar) explain(ctx context.Context, q proxy.Question) ([]byte, error) {
+	e, err := s.proxy.Explain(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return explanationText(ctx, e), nil
 }
 
 // shown is the configuration in force, for GET /config. It holds no secrets.

@@ -27,6 +27,7 @@ type Question struct {
 	URL         string    `json:"url"`
 	Headers     Headers   `json:"headers,omitempty"`
 	Body        Text      `json:"body,omitempty"`
+	BodyBase64  []byte    `json:"body_base64,omitempty"` // in place of body, if that is no text
 	Destination string    `json:"destination,omitempty"` // ip:port, where the connection was going; by the URL if empty
 	Peer        string    `json:"peer,omitempty"`        // ip:port, who has connected
 	Response    *Response `json:"response,omitempty"`    // nil: the request alone
@@ -34,9 +35,10 @@ type Question struct {
 
 // Response is what the upstream would answer.
 type Response struct {
-	Status  int     `json:"status,omitempty"` // 200 if zero
-	Headers Headers `json:"headers,omitempty"`
-	Body    Text    `json:"body,omitempty"`
+	Status     int     `json:"status,omitempty"` // 200 if zero
+	Headers    Headers `json:"headers,omitempty"`
+	Body       Text    `json:"body,omitempty"`
+	BodyBase64 []byte  `json:"body_base64,omitempty"`
 }
 
 // Headers are header lines by name: in JSON each name has a text, or an array of
@@ -90,7 +92,7 @@ var hopFields = map[string]bool{
 // Parse reads the question. A body without a content type that looks like JSON
 // is taken for JSON.
 func (q *Question) Parse() (proxy.Question, error) {
-	out := proxy.Question{Direction: q.Direction, Body: q.Body}
+	out := proxy.Question{Direction: q.Direction, Body: bodyOf(q.Body, q.BodyBase64)}
 	switch q.Direction {
 	case "":
 		out.Direction = rules.Inbound
@@ -127,7 +129,7 @@ func (q *Question) Parse() (proxy.Question, error) {
 	if scheme == "grpc" && !out.Head.Fields.Has("content-type") {
 		out.Head.Fields = append(out.Head.Fields, rules.Field{Name: "content-type", Value: "application/grpc"})
 	}
-	out.Head.Fields = withType(out.Head.Fields, q.Body)
+	out.Head.Fields = withType(out.Head.Fields, out.Body)
 	var err error
 	if out.Destination, err = destination(q.Destination, host, port); err != nil {
 		return out, err
@@ -138,8 +140,9 @@ func (q *Question) Parse() (proxy.Question, error) {
 		}
 	}
 	if r := q.Response; r != nil {
-		out.Response = &rules.Head{Status: r.Status, Fields: withType(r.Headers.fields(), r.Body)}
-		if out.ResponseBody = r.Body; r.Status == 0 {
+		out.ResponseBody = bodyOf(r.Body, r.BodyBase64)
+		out.Response = &rules.Head{Status: r.Status, Fields: withType(r.Headers.fields(), out.ResponseBody)}
+		if r.Status == 0 {
 			out.Response.Status = http.StatusOK
 		}
 		if s := out.Response.Status; s < 200 || s > 599 {
@@ -171,6 +174,13 @@ func (h Headers) host() string {
 		}
 	}
 	return ""
+}
+
+func bodyOf(text Text, encoded []byte) []byte {
+	if len(encoded) > 0 {
+		return encoded
+	}
+	return text
 }
 
 func withType(fields rules.Fields, body []byte) rules.Fields {
