@@ -178,22 +178,22 @@ func (p *explainPrinter) half(e *explained, name string, h *explainedHalf) {
 	if h == nil {
 		return
 	}
-	fmt.Fprintf(&p.b, "\n%s", name)
-	switch h.Way {
-	case "in_place":
-		p.b.WriteString(", in place")
-	case "by_value":
-		fmt.Fprintf(&p.b, ", by value: %s", printable(h.Why))
-	}
-	p.b.WriteString("\n")
-	if name == "response" && e.Answered != "" && len(h.Headers) == 0 {
-		return // the answer says it
-	}
 	var steps []explainedStep
 	for _, s := range e.Steps {
 		if strings.HasPrefix(s.Step, name) {
 			steps = append(steps, s)
 		}
+	}
+	fmt.Fprintf(&p.b, "\n%s", name)
+	switch {
+	case h.Way == "by_value":
+		fmt.Fprintf(&p.b, ", by value: %s", printable(h.Why))
+	case h.Way == "in_place", slices.ContainsFunc(steps, func(s explainedStep) bool { return s.InPlace }):
+		p.b.WriteString(", in place")
+	}
+	p.b.WriteString("\n")
+	if name == "response" && e.Answered != "" && len(h.Headers) == 0 {
+		return // the answer says it
 	}
 	p.steps(steps, h.headText(e, nil), h.Body)
 	to := "to the upstream"
@@ -216,8 +216,8 @@ func (p *explainPrinter) half(e *explained, name string, h *explainedHalf) {
 		}
 	}
 	fmt.Fprintf(&p.b, "  sent %s\n", to)
-	p.diff(diffLines(head, afterHead, sameLine), "    ")
-	p.diff(diffLines(body, afterBody, sameMember), "    ")
+	p.diff(diffLines(head, afterHead, sameLine))
+	p.diff(diffLines(body, afterBody, sameMember))
 	if h.Truncated {
 		p.b.WriteString("      ... more that was not kept\n")
 	}
@@ -300,7 +300,7 @@ func (p *explainPrinter) steps(steps []explainedStep, head []string, body json.R
 			}
 			if json.Unmarshal(s.Head, &h) == nil {
 				next := headLines(h.Method, h.Host, h.Path, h.Query, h.Status, h.Headers)
-				p.diff(near(diffLines(head, next, sameLine), 0), "    ")
+				p.diff(near(diffLines(head, next, sameLine), 0))
 				head = next
 			}
 		}
@@ -310,7 +310,7 @@ func (p *explainPrinter) steps(steps []explainedStep, head []string, body json.R
 			fmt.Fprintf(&p.b, "      became %s\n", plural(*s.Count, "message"))
 		case len(s.Body) > 0 && !s.Truncated:
 			next := sortedLines(s.Body)
-			p.diff(near(diffLines(value, next, sameMember), 1), "    ")
+			p.diff(near(diffLines(value, next, sameMember), 1))
 			value = next
 		}
 	}
@@ -331,7 +331,7 @@ func (p *explainPrinter) message(m *explainedMessage) {
 	for _, each := range m.After {
 		after = append(after, bodyLines(each.Body, "")...)
 	}
-	p.diff(diffLines(bodyLines(m.Body, ""), after, sameMember), "    ")
+	p.diff(diffLines(bodyLines(m.Body, ""), after, sameMember))
 }
 
 // end prints what ends the exchange but for a response.
@@ -363,9 +363,9 @@ func (p *explainPrinter) end(e *explained) {
 	}
 }
 
-func (p *explainPrinter) diff(lines []lineDiff, indent string) {
+func (p *explainPrinter) diff(lines []lineDiff) {
 	for _, line := range lines {
-		text := strings.TrimRight(fmt.Sprintf("%s%c %s", indent, line.mark, printable(line.text)), " ")
+		text := strings.TrimRight(fmt.Sprintf("    %c %s", line.mark, printable(line.text)), " ")
 		colour := map[byte]string{'-': "31", '+': "32"}[line.mark]
 		if p.colour && colour != "" {
 			text = "\x1b[" + colour + "m" + text + "\x1b[0m"
