@@ -178,7 +178,7 @@ func (x *exchange) wayOf(fromCaller bool, e *Explanation) Way {
 	if slices.ContainsFunc(reports, func(r rules.StepReport) bool { return r.InPlace }) {
 		return Way{InPlace: true}
 	}
-	format, b := h.body.codec, x.route.Breaker()
+	format := h.body.codec
 	if x.readByMessage {
 		if format = x.outputCodec(); fromCaller {
 			format = x.inputCodec()
@@ -194,8 +194,6 @@ func (x *exchange) wayOf(fromCaller bool, e *Explanation) Way {
 		return Way{} // nothing was read
 	case x.translates():
 		return Way{Why: "it is turned into another format"}
-	case !fromCaller && b != nil && b.FailureReadsBody():
-		return Way{Why: "upstream.breaker.failure reads it"}
 	case !steps.RunsOn(format):
 		return Way{Why: "nothing of " + format.Name() + " is edited in place"}
 	}
