@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/rules/document"
 )
 
@@ -21,8 +20,16 @@ func Compile(files []File) (*Set, []Problem) {
 	format := fileType()
 	programs := format.Shape.Programs()
 	compilers := make([]*compiler, len(files))
+	var common shared
 	for i, f := range files {
-		compilers[i] = compileFile(f, format, programs)
+		if sharedFiles.MatchString(baseOf(f)) {
+			compilers[i] = common.read(f, programs)
+		}
+	}
+	for i, f := range files {
+		if compilers[i] == nil {
+			compilers[i] = compileFile(f, format, programs, &common)
+		}
 	}
 	reportSharedNames(compilers)
 	reportConflicts(compilers)
@@ -64,21 +71,20 @@ type compiler struct {
 	route *Route            // nil if the file could not be read at all
 }
 
-// sharedFiles hold steps for every route.
-var sharedFiles = regexp.MustCompile(`^_(all|inbound|outbound)\.yaml$`)
-
 // routeName keeps a name fit for a header, a label and a breaker's name.
 var routeName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$`)
 
-func compileFile(f File, format document.Type[fileText], programs []string) *compiler {
-	base := path.Base(strings.ReplaceAll(f.Name, `\`, "/"))
+func baseOf(f File) string { return path.Base(strings.ReplaceAll(f.Name, `\`, "/")) }
+
+func compileFile(f File, format document.Type[fileText], programs []string, common *shared) *compiler {
+	base := baseOf(f)
 	c := &compiler{doc: document.Parse(f.Name, f.Text, programs)}
-	if sharedFiles.MatchString(base) {
-		c.doc.Report(document.CodeNotYet, "", base+" is not there yet")
-		return c
-	}
 	if strings.HasSuffix(base, ".yml") {
 		c.doc.Report(codeBadName, "rename it to "+strings.TrimSuffix(base, ".yml")+".yaml", "a rule file's name ends in .yaml")
+		return c
+	}
+	if strings.HasPrefix(base, "_") {
+		c.doc.Report(codeBadName, "_all.yaml, _inbound.yaml and _outbound.yaml are there for all routes", "a rule file's name does not begin with an underscore")
 		return c
 	}
 	c.doc.Route = strings.TrimSuffix(base, ".yaml")
@@ -91,13 +97,15 @@ func compileFile(f File, format document.Type[fileText], programs []string) *com
 	if c.text, ok = format.Read(root); !ok {
 		return c
 	}
-	c.compile()
+	c.compile(common)
 	return c
 }
 
-func (c *compiler) compile() {
+func (c *compiler) compile(common *shared) {
 	t := &c.text
-	r := &Route{name: c.doc.Route, onError: t.onError.Or(OnErrorReject), off: t.mode.V == modeOff, limits: limitsOf(t.limits.V)}
+	first := common.of(t.match.V.direction.Or(Inbound))
+	r := &Route{name: c.doc.Route, off: t.mode.V == modeOff}
+	first.bound(r, t)
 	r.position = document.Position{File: c.named.File, Line: c.doc.Root.Line, Column: c.doc.Root.Column}
 	c.route = r
 	if t.route.At != nil {
@@ -116,31 +124,40 @@ func (c *compiler) compile() {
 		t.mode.At.Report(document.CodeNotYet, "", "mode shadow is not there yet")
 	}
 	r.match = compileMatch(t.match.V, r.limits)
-	r.request = c.steps(t.request.V, requestSees())
-	r.response = c.steps(t.response.V, responseSees())
+	request, response := c.steps(t.request.V, requestSees()), c.steps(t.response.V, responseSees())
 	r.format, r.upstreamFormat = t.format.V, t.upstream.V.format.V
 	if b := t.upstream.V.breaker; b.At != nil {
 		r.breaker = c.breaker(b.V)
 	}
-}
-
-// limitsOf sets the defaults.
-func limitsOf(t limitsText) Limits {
-	return Limits{
-		Body: t.body.Or(8 * codec.MiB), Message: t.message.Or(4 * codec.MiB),
-		Steps: t.steps.Or(5_000_000), Time: t.time.Or(time.Second),
+	if t.match.V.direction.At == nil && common.differs() {
+		other := *r
+		last := common.of(Outbound)
+		last.bound(&other, t)
+		last.precede(&other, request, response)
+		r.outbound = &other
 	}
+	first.precede(r, request, response)
 }
 
-// steps compiles a list of steps, nil for none.
-func (c *compiler) steps(list []document.Value[stepText], s sees) *Steps {
-	if len(list) == 0 {
+// steps compiles a list of steps.
+func (c *compiler) steps(list []document.Value[stepText], s sees) (out []step) {
+	for _, item := range list {
+		out = append(out, c.step(item, s))
+	}
+	return out
+}
+
+// stepsOf puts compiled steps, which are r's from then on, together; nil for none.
+func stepsOf(r *Route, steps []step) *Steps {
+	if len(steps) == 0 {
 		return nil
 	}
-	out := &Steps{route: c.route}
-	for _, item := range list {
-		step := c.step(item, s)
-		out.steps = append(out.steps, step)
+	out := &Steps{route: r, steps: steps}
+	for i := range steps {
+		step := &steps[i]
+		if step.head != nil || !step.when.readsMessage() {
+			step.judge = judgeOf(step.when, "", r.limits)
+		}
 		body := step.when.reads("$body") || step.head.reads("$body")
 		if step.head != nil {
 			out.needs.HeadWaits = out.needs.HeadWaits || body
@@ -150,7 +167,7 @@ func (c *compiler) steps(list []document.Value[stepText], s sees) *Steps {
 		out.needs.Body = out.needs.Body || body
 		out.needs.Edits = out.needs.Edits || step.jq != nil
 	}
-	out.compilePlan(c.route.limits)
+	out.compilePlan(r.limits)
 	out.compileRows()
 	return out
 }
@@ -170,9 +187,6 @@ func (c *compiler) step(item document.Value[stepText], s sees) step {
 	if t.reject.At != nil {
 		actions++
 		out.name, out.reject = t.reject.At.Path, rejectOf(t.reject)
-	}
-	if out.head != nil || !out.when.readsMessage() {
-		out.judge = judgeOf(out.when, "", c.route.limits)
 	}
 	if actions > 1 {
 		item.At.Report(codeStep, "make a step of each", "a step does one thing")

@@ -49,7 +49,7 @@ func (s *Set) Candidates(ctx context.Context, q *Request, now time.Time, m Match
 	e := explanation{set: s, q: q, now: now, match: m, matchErr: err, seen: make(map[*Route]bool)}
 	if q.Service != "" {
 		for _, id := range s.index.findGRPC(nil, q) {
-			e.compete(ctx, rival{route: s.index.routes[id], grpc: true}, nil)
+			e.compete(ctx, rival{route: s.index.routes[id].in(q.Direction), grpc: true}, nil)
 		}
 	}
 	path, ambiguous := matchedPath(q.Head)
@@ -59,7 +59,7 @@ func (s *Set) Candidates(ctx context.Context, q *Request, now time.Time, m Match
 	}
 	near := len(e.found)
 	for _, r := range s.routes {
-		if !e.seen[r] {
+		if r = r.in(q.Direction); !e.seen[r] {
 			e.found = append(e.found, e.unmatched(r, path))
 		}
 	}
@@ -88,7 +88,7 @@ type rival struct {
 
 func (e *explanation) competeAll(ctx context.Context, path string) {
 	for _, f := range e.set.index.find(nil, e.q, path) {
-		e.compete(ctx, rival{route: e.set.index.routes[f.ID], http: f.Pattern}, f.Pattern.Params(path))
+		e.compete(ctx, rival{route: e.set.index.routes[f.ID].in(e.q.Direction), http: f.Pattern}, f.Pattern.Params(path))
 	}
 }
 

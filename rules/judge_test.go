@@ -91,8 +91,8 @@ func TestAFailureOnATextIsThatOnItsValue(t *testing.T) {
 func TestConditionsAsPlansAreTheirPrograms(t *testing.T) {
 	same := func(j *judge, input map[string]any, s *scope) {
 		t.Helper()
-		got, gotErr := j.holds(t.Context(), input, s, limitsOf(limitsText{}))
-		want, wantErr := j.condition(t.Context(), input, s, limitsOf(limitsText{}))
+		got, gotErr := j.holds(t.Context(), input, s, limitsOf(nil))
+		want, wantErr := j.condition(t.Context(), input, s, limitsOf(nil))
 		if got != want || fmt.Sprint(gotErr) != fmt.Sprint(wantErr) {
 			t.Errorf("%s of %v: got %v %v, want %v %v", j.source, input, got, gotErr, want, wantErr)
 		}

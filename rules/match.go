@@ -114,7 +114,7 @@ func newIndex(routes []*Route) index {
 				continue
 			}
 			reach.touch.add(r.match.ports)
-			if r.canAnswer() {
+			if r.in(direction).canAnswer() {
 				reach.answer.add(r.match.ports)
 			}
 		}
@@ -254,6 +254,7 @@ func (x *index) before(a, b pattern.Found) bool {
 
 // try reports whether r's conditions hold, or failed to be known.
 func (m *Match) try(ctx context.Context, r *Route, q *Request, params map[string]string, now time.Time) (bool, error) {
+	r = r.in(q.Direction)
 	why, err := r.failing(ctx, q, params, now)
 	if why == "" {
 		m.Route, m.Params = r, params

@@ -68,6 +68,16 @@ type Route struct {
 	onError                OnError
 	limits                 Limits
 	position               Position
+
+	outbound *Route // what it is for outbound exchanges; nil: the same
+}
+
+// in is the route as exchanges of direction d meet it.
+func (r *Route) in(d Direction) *Route {
+	if d == Outbound && r.outbound != nil {
+		return r.outbound
+	}
+	return r
 }
 
 // Name is the route's label in tap, logs and metrics.

@@ -92,6 +92,7 @@ func TestReferenceIsThatOfTheParser(t *testing.T) {
 	const page = "../../docs/reference.md"
 	want := "# Reference\n\nGenerated from the tables that the parsers read by.\n\n" +
 		"## A rule file\n\n" + rules.Shape().Reference() +
+		"\n## _all.yaml, _inbound.yaml, _outbound.yaml\n\n" + rules.SharedShape().Reference() +
 		"\n## sluice.yaml\n\n" + config.Shape().Reference()
 	if *update {
 		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
