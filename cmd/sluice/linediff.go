@@ -28,8 +28,9 @@ func diffLines(a, b []string, same func(a, b string) bool) []lineDiff {
 		out = append(out, lineDiff{' ', b[0]})
 		a, b = a[1:], b[1:]
 	}
+	// The first brace that closes is the better match: from the end only if it must be.
 	end := 0
-	for end < len(a) && end < len(b) && same(a[len(a)-1-end], b[len(b)-1-end]) {
+	for (len(a)+1)*(len(b)+1) > diffTooMuch && end < len(a) && end < len(b) && same(a[len(a)-1-end], b[len(b)-1-end]) {
 		end++
 	}
 	left := b[len(b)-end:]
@@ -38,7 +39,20 @@ func diffLines(a, b []string, same func(a, b string) bool) []lineDiff {
 	for _, line := range left {
 		out = append(out, lineDiff{' ', line})
 	}
+	removedFirst(out)
 	return out
+}
+
+// removedFirst puts what is removed before what stands in its place.
+func removedFirst(lines []lineDiff) {
+	for i := 0; i < len(lines); i++ {
+		end := i
+		for end < len(lines) && lines[end].mark != ' ' {
+			end++
+		}
+		slices.SortStableFunc(lines[i:end], func(a, b lineDiff) int { return int(b.mark) - int(a.mark) }) // '+' is below '-'
+		i = end
+	}
 }
 
 func diffMiddle(a, b []string, same func(a, b string) bool) []lineDiff {
@@ -61,7 +75,7 @@ func diffMiddle(a, b []string, same func(a, b string) bool) []lineDiff {
 		case common != nil && i < len(a) && j < len(b) && same(a[i], b[j]):
 			out = append(out, lineDiff{' ', b[j]})
 			i, j = i+1, j+1
-		case i < len(a) && (common == nil || j == len(b) || common[i+1][j] >= common[i][j+1]):
+		case i < len(a) && (common == nil || j == len(b) || common[i+1][j] > common[i][j+1]):
 			out = append(out, lineDiff{'-', a[i]})
 			i++
 		default:
