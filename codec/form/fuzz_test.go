@@ -27,7 +27,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		v, _ := keeps(t, form.Codec{}, data)
+		v, _, _ := codectest.Keeps(t, form.Codec{}, data)
 		want, err := url.ParseQuery(strings.ReplaceAll(string(data), ";", "%3B"))
 		valid := err == nil && utf8.ValidString(fmt.Sprint(want))
 		if valid != (v != nil) {
@@ -50,42 +50,8 @@ func FuzzDecode(f *testing.F) {
 		if !value.Equal(v, o) {
 			t.Fatalf("%q reads as %#v, want %#v", data, v, o)
 		}
-		fromScratch(t, form.Codec{}, v)
+		codectest.ComesBack(t, form.Codec{}, v)
 	})
-}
-
-// keeps decodes data and checks that an equal value writes the very bytes. It
-// returns nil for what is refused as it should.
-func keeps(t *testing.T, c codec.Codec, data []byte) (codec.Value, codec.Original) {
-	t.Helper()
-	v, original, err := c.Decode(data, codec.Limits{})
-	var syntax *codec.SyntaxError
-	if err != nil {
-		if !errors.As(err, &syntax) || syntax.Offset < 0 || syntax.Offset > len(data) || syntax.Format != c.Name() {
-			t.Fatalf("Decode(%q): %#v", data, err)
-		}
-		return nil, nil
-	}
-	if err := codectest.Check(v); err != nil {
-		t.Fatal(err)
-	}
-	for _, v := range []codec.Value{v, codectest.Copy(v)} {
-		if out, err := c.Encode(original, v); err != nil || !bytes.Equal(out, data) {
-			t.Fatalf("equal value wrote %q, %v, want %q", out, err, data)
-		}
-	}
-	return v, original
-}
-
-func fromScratch(t *testing.T, c codec.Codec, v codec.Value) {
-	t.Helper()
-	out, err := c.Encode(nil, v)
-	if err != nil {
-		t.Fatalf("Encode of %#v from scratch: %v", v, err)
-	}
-	if again, _, err := c.Decode(out, codec.Limits{}); err != nil || !value.Equal(v, again) {
-		t.Fatalf("%#v from scratch is %q, which reads as %#v, %v", v, out, again, err)
-	}
 }
 
 var programs = []string{
@@ -104,7 +70,7 @@ func FuzzEdit(f *testing.F) {
 		f.Add([]byte(s), uint8(i+6))
 	}
 	f.Fuzz(func(t *testing.T, data []byte, program uint8) {
-		v, original := keeps(t, form.Codec{}, data)
+		v, original, _ := codectest.Keeps(t, form.Codec{}, data)
 		if v == nil {
 			return
 		}
@@ -170,12 +136,12 @@ func FuzzMultipart(f *testing.F) {
 	f.Fuzz(func(t *testing.T, short []byte, program uint8) {
 		c := withBoundary(t)
 		data := []byte(strings.NewReplacer("B", "--x(y", "|", "\r\n").Replace(string(short)))
-		v, original := keeps(t, c, data)
+		v, original, _ := codectest.Keeps(t, c, data)
 		if v == nil {
 			return
 		}
 		if out, err := c.Encode(nil, v); err == nil {
-			fromScratch(t, c, v)
+			codectest.ComesBack(t, c, v)
 		} else if again, _, err := c.Decode(out, codec.Limits{}); err == nil {
 			t.Fatalf("an error and %#v", again)
 		}

@@ -3,11 +3,11 @@ package json_test
 import (
 	stdjson "encoding/json"
 	"fmt"
-	"maps"
 	"strings"
 	"testing"
 
 	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/codec/codectest"
 	"github.com/sluice-proxy/sluice/codec/json"
 )
 
@@ -25,44 +25,17 @@ func orders(size int) []byte {
 	return []byte(b.String())
 }
 
-// masked is .user.email = "x" | del(.user.password), as gojq would leave it.
-func masked(v any) any {
-	root := maps.Clone(v.(map[string]any))
-	user := maps.Clone(root["user"].(map[string]any))
-	user["email"] = "x"
-	delete(user, "password")
-	root["user"] = user
-	return root
-}
-
 func BenchmarkEdit(b *testing.B) {
 	for _, size := range []int{1 << 10, 16 << 10} {
 		data := orders(size)
-		b.Run(fmt.Sprintf("sluice/%d", size), func(b *testing.B) {
-			b.SetBytes(int64(len(data)))
-			b.ReportAllocs()
-			for b.Loop() {
-				v, original, err := json.Codec{}.Decode(data, codec.Limits{})
-				if err != nil {
-					b.Fatal(err)
-				}
-				if _, err := (json.Codec{}).Encode(original, masked(v)); err != nil {
-					b.Fatal(err)
-				}
+		codectest.Bench(b, fmt.Sprintf("sluice/%d", size), data, codectest.Editing(json.Codec{}, data, codectest.Masked))
+		codectest.Bench(b, fmt.Sprintf("encoding-json/%d", size), data, func() error {
+			var v any
+			if err := stdjson.Unmarshal(data, &v); err != nil {
+				return err
 			}
-		})
-		b.Run(fmt.Sprintf("encoding-json/%d", size), func(b *testing.B) {
-			b.SetBytes(int64(len(data)))
-			b.ReportAllocs()
-			for b.Loop() {
-				var v any
-				if err := stdjson.Unmarshal(data, &v); err != nil {
-					b.Fatal(err)
-				}
-				if _, err := stdjson.Marshal(masked(v)); err != nil {
-					b.Fatal(err)
-				}
-			}
+			_, err := stdjson.Marshal(codectest.Masked(v))
+			return err
 		})
 	}
 }
@@ -70,24 +43,13 @@ func BenchmarkEdit(b *testing.B) {
 func BenchmarkDecode(b *testing.B) {
 	for _, size := range []int{1 << 10, 16 << 10} {
 		data := orders(size)
-		b.Run(fmt.Sprintf("sluice/%d", size), func(b *testing.B) {
-			b.SetBytes(int64(len(data)))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, _, err := (json.Codec{}).Decode(data, codec.Limits{}); err != nil {
-					b.Fatal(err)
-				}
-			}
+		codectest.Bench(b, fmt.Sprintf("sluice/%d", size), data, func() error {
+			_, _, err := (json.Codec{}).Decode(data, codec.Limits{})
+			return err
 		})
-		b.Run(fmt.Sprintf("encoding-json/%d", size), func(b *testing.B) {
-			b.SetBytes(int64(len(data)))
-			b.ReportAllocs()
-			for b.Loop() {
-				var v any
-				if err := stdjson.Unmarshal(data, &v); err != nil {
-					b.Fatal(err)
-				}
-			}
+		codectest.Bench(b, fmt.Sprintf("encoding-json/%d", size), data, func() error {
+			var v any
+			return stdjson.Unmarshal(data, &v)
 		})
 	}
 }

@@ -94,20 +94,20 @@ func (e *editor) children(n int) []int {
 
 func (e *editor) object(n int, before, after map[string]any) error {
 	children := e.children(n)
-	members := make([]member, 0, len(children))
+	members := make([]value.Member, 0, len(children))
 	for _, child := range children {
-		members = append(members, member{node: child, name: e.nameOf(child)})
+		members = append(members, value.Member{Node: child, Name: e.nameOf(child)})
 	}
 	if len(members) > len(before) {
-		e.dropShadowed(members, before, after)
+		e.pairer.DropShadowed(members, before, after)
 	}
 	added := value.NewKeys(before, after)
 	kept := 0 // members so far that stay
 	end := e.at(n).start + 1
 	for _, m := range members {
-		at := e.at(m.node)
-		v, ok := after[m.name]
-		if m.dropped || !ok {
+		at := e.at(m.Node)
+		v, ok := after[m.Name]
+		if m.Dropped || !ok {
 			if kept == 0 {
 				continue // the first that stays cuts back to here
 			}
@@ -115,20 +115,20 @@ func (e *editor) object(n int, before, after map[string]any) error {
 			end = at.end
 			continue
 		}
-		if first := e.at(members[0].node).key; kept == 0 && at.key > first {
+		if first := e.at(members[0].Node).key; kept == 0 && at.key > first {
 			e.cut(first, at.key)
 		}
 		kept++
 		end = at.end
-		if m.settled {
+		if m.Settled {
 			continue
 		}
-		if err := e.value(m.node, before[m.name], v); err != nil {
-			return value.Within(value.Key(m.name), err)
+		if err := e.value(m.Node, before[m.Name], v); err != nil {
+			return value.Within(value.Key(m.Name), err)
 		}
 	}
 	if kept == 0 && len(members) > 0 {
-		first, last := e.at(members[0].node).key, e.at(members[len(members)-1].node).end
+		first, last := e.at(members[0].Node).key, e.at(members[len(members)-1].Node).end
 		if len(added) == 0 { // and no white space for nothing
 			first, last = e.at(n).start+1, e.at(n).end-1
 		}
@@ -151,34 +151,6 @@ func (e *editor) object(n int, before, after map[string]any) error {
 		}
 	}
 	return nil
-}
-
-type member struct {
-	node    int
-	name    string
-	dropped bool
-	settled bool // stays as it is
-}
-
-// dropShadowed settles the names that occur more than once. Where the edit
-// touches such a name, all but its last member are dropped: a masked value must
-// not survive in a member that jq did not see and another reader may prefer.
-func (e *editor) dropShadowed(members []member, before, after map[string]any) {
-	count := make(map[string]int, len(before))
-	for _, m := range members {
-		count[m.name]++
-	}
-	untouched := make(map[string]bool)
-	for name, n := range count {
-		v, ok := after[name]
-		untouched[name] = n > 1 && ok && e.pairer.Equal(before[name], v)
-	}
-	for i := range members {
-		m := &members[i]
-		count[m.name]--
-		m.settled = untouched[m.name]
-		m.dropped = count[m.name] > 0 && !m.settled
-	}
 }
 
 func (e *editor) nameOf(n int) string {

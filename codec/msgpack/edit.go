@@ -118,41 +118,34 @@ func (e *editor) replace(was head, v codec.Value) error {
 	return e.writer.value(v)
 }
 
-type member struct {
-	node    int
-	name    string
-	dropped bool // leaves
-	settled bool // stays as it is
-}
-
 func (e *editor) object(n int, h head, before, after map[string]any) error {
 	children := e.children(n)
 	members, integers := e.members(children)
 	if len(members) > len(before) {
-		e.dropShadowed(members, before, after)
+		e.pairer.DropShadowed(members, before, after)
 	}
 	added := value.NewKeys(before, after)
 	count := len(added)
 	for i := range members {
 		m := &members[i]
-		if _, ok := after[m.name]; !ok {
-			m.dropped = true
+		if _, ok := after[m.Name]; !ok {
+			m.Dropped = true
 		}
-		if !m.dropped {
+		if !m.Dropped {
 			count++
 		}
 	}
 	e.recount(n, h, count)
 	for _, m := range members {
-		if m.dropped {
-			e.cut(e.key(m.node), e.end(m.node))
+		if m.Dropped {
+			e.cut(e.key(m.Node), e.end(m.Node))
 			continue
 		}
-		if m.settled {
+		if m.Settled {
 			continue
 		}
-		if err := e.value(m.node, before[m.name], after[m.name]); err != nil {
-			return value.Within(value.Key(m.name), err)
+		if err := e.value(m.Node, before[m.Name], after[m.Name]); err != nil {
+			return value.Within(value.Key(m.Name), err)
 		}
 	}
 	if len(added) == 0 {
@@ -169,11 +162,11 @@ func (e *editor) object(n int, h head, before, after map[string]any) error {
 }
 
 // members also reports whether there are any and all have integers as keys.
-func (e *editor) members(children []int) (members []member, integers bool) {
-	members, integers = make([]member, 0, len(children)), len(children) > 0
+func (e *editor) members(children []int) (members []value.Member, integers bool) {
+	members, integers = make([]value.Member, 0, len(children)), len(children) > 0
 	for _, child := range children {
 		h, _ := headAt(e.text, e.key(child))
-		members = append(members, member{node: child, name: keyText(h, e.text[e.key(child)+h.width:e.start(child)])})
+		members = append(members, value.Member{Node: child, Name: keyText(h, e.text[e.key(child)+h.width:e.start(child)])})
 		integers = integers && (h.kind == kindInt || h.kind == kindUint)
 	}
 	return members, integers
@@ -184,27 +177,6 @@ func (e *editor) recount(n int, h head, count int) {
 	if h.n != uint64(count) {
 		e.cut(e.start(n), e.start(n)+h.width)
 		e.count(h, count)
-	}
-}
-
-// dropShadowed settles the names that occur more than once. Where the edit
-// touches such a name, all but its last member are dropped: a masked value must
-// not survive in a member that jq did not see and another reader may prefer.
-func (e *editor) dropShadowed(members []member, before, after map[string]any) {
-	count := make(map[string]int, len(before))
-	for _, m := range members {
-		count[m.name]++
-	}
-	untouched := make(map[string]bool)
-	for name, n := range count {
-		v, ok := after[name]
-		untouched[name] = n > 1 && ok && e.pairer.Equal(before[name], v)
-	}
-	for i := range members {
-		m := &members[i]
-		count[m.name]--
-		m.settled = untouched[m.name]
-		m.dropped = count[m.name] > 0 && !m.settled
 	}
 }
 
@@ -280,7 +252,7 @@ func (e *editor) learn(n int, v codec.Value) {
 		members, _ := e.members(e.children(n))
 		seen := make(map[string]int, len(v)) // of one name the last was decoded
 		for _, m := range members {
-			seen[m.name] = m.node
+			seen[m.Name] = m.Node
 		}
 		for k, child := range seen {
 			e.learn(child, v[k])

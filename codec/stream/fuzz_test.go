@@ -50,34 +50,16 @@ func FuzzSplit(f *testing.F) {
 }
 
 func unchanged(t *testing.T, format stream.Format, msg string) {
-	v, original, err := format.Decode([]byte(msg), codec.Limits{})
-	var syntax *codec.SyntaxError
+	v, _, err := codectest.Keeps(t, format, []byte(msg))
 	switch {
 	case errors.Is(err, codec.ErrTooLarge):
 		return
-	case err != nil && (!errors.As(err, &syntax) || syntax.Offset < 0 || syntax.Offset > len(msg) || syntax.Format != format.Name()):
-		t.Fatalf("Decode(%q): %#v", msg, err)
 	case err != nil && format.Name() == "sse":
 		t.Fatalf("Decode(%q): %v", msg, err)
 	case err != nil:
 		return
 	}
-	if err := codectest.Check(v); err != nil {
-		t.Fatal(err)
-	}
-	for _, v := range []codec.Value{v, codectest.Copy(v)} {
-		if out, err := format.Encode(original, v); err != nil || string(out) != msg {
-			t.Fatalf("equal value wrote %q, %v, want %q", out, err, msg)
-		}
-	}
-	out, err := format.Encode(nil, v)
-	if err != nil {
-		t.Fatalf("Encode of %#v from scratch: %v", v, err)
-	}
-	again, _, err := format.Decode(out, codec.Limits{})
-	if err != nil || !value.Equal(v, again) {
-		t.Fatalf("%#v from scratch is %q, which reads as %#v, %v", v, out, again, err)
-	}
+	out := codectest.ComesBack(t, format, v)
 	ended := string(format.Terminate([]byte(msg)))
 	if !strings.HasPrefix(ended, msg) {
 		t.Fatalf("Terminate(%q) = %q", msg, ended)

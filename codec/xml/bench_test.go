@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/codec/codectest"
 	"github.com/sluice-proxy/sluice/codec/xml"
 )
 
@@ -38,34 +38,19 @@ func masked(v any) any {
 func BenchmarkEdit(b *testing.B) {
 	for _, size := range []int{1 << 10, 16 << 10} {
 		data := orders(size)
-		b.Run(fmt.Sprintf("sluice/%d", size), func(b *testing.B) {
-			b.SetBytes(int64(len(data)))
-			b.ReportAllocs()
-			for b.Loop() {
-				v, original, err := xml.Codec{}.Decode(data, codec.Limits{})
-				if err != nil {
-					b.Fatal(err)
-				}
-				if _, err := (xml.Codec{}).Encode(original, masked(v)); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
+		codectest.Bench(b, fmt.Sprintf("sluice/%d", size), data, codectest.Editing(xml.Codec{}, data, masked))
 		// What encoding/xml takes to read the tokens alone, with nothing made of
 		// them.
-		b.Run(fmt.Sprintf("encoding-xml-tokens/%d", size), func(b *testing.B) {
-			b.SetBytes(int64(len(data)))
-			b.ReportAllocs()
-			for b.Loop() {
-				d := stdxml.NewDecoder(bytes.NewReader(data))
-				for {
-					if _, err := d.RawToken(); errors.Is(err, io.EOF) {
-						break
-					} else if err != nil {
-						b.Fatal(err)
-					}
+		codectest.Bench(b, fmt.Sprintf("encoding-xml-tokens/%d", size), data, func() error {
+			d := stdxml.NewDecoder(bytes.NewReader(data))
+			for {
+				if _, err := d.RawToken(); errors.Is(err, io.EOF) {
+					break
+				} else if err != nil {
+					return err
 				}
 			}
+			return nil
 		})
 	}
 }

@@ -25,20 +25,9 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c := xml.Codec{}
-		v, original, err := c.Decode(data, codec.Limits{})
-		var syntax *codec.SyntaxError
-		switch {
-		case errors.Is(err, codec.ErrTooLarge):
+		v, _, err := codectest.Keeps(t, c, data)
+		if err != nil {
 			return
-		case err != nil && !errors.As(err, &syntax):
-			t.Fatalf("error is a %T", err)
-		case err != nil && (syntax.Offset < 0 || syntax.Offset > len(data)):
-			t.Fatalf("offset %d of %d", syntax.Offset, len(data))
-		case err != nil:
-			return
-		}
-		if err := codectest.Check(v); err != nil {
-			t.Fatal(err)
 		}
 		want, err := reference(data)
 		switch {
@@ -48,19 +37,7 @@ func FuzzDecode(f *testing.F) {
 		case !value.Equal(spaced(v), spaced(want)):
 			t.Fatalf("%q reads as %#v, want %#v", data, v, want)
 		}
-		for _, v := range []codec.Value{v, codectest.Copy(v)} {
-			if out, err := c.Encode(original, v); err != nil || !bytes.Equal(out, data) {
-				t.Fatalf("equal value wrote %q, %v, want %q", out, err, data)
-			}
-		}
-		out, err := c.Encode(nil, v)
-		if err != nil {
-			t.Fatalf("%q from scratch: %v", data, err)
-		}
-		again, _, err := c.Decode(out, codec.Limits{})
-		if err != nil || !value.Equal(v, again) {
-			t.Fatalf("%q from scratch is %q, which reads as %#v, %v", data, out, again, err)
-		}
+		codectest.ComesBack(t, c, v)
 	})
 }
 

@@ -48,7 +48,7 @@ type Val struct {
 	Value codec.Value // a number that is Other; a container that is no node's; what else a format keeps of one
 }
 
-// BoolVal, IntVal, FloatVal and StringVal are the Val of what they are given.
+// BoolVal is the boolean b.
 func BoolVal(b bool) Val {
 	if b {
 		return Val{Kind: True}
@@ -56,10 +56,13 @@ func BoolVal(b bool) Val {
 	return Val{Kind: False}
 }
 
+// IntVal is the number i.
 func IntVal(i int) Val { return Val{Kind: Number, Int: i} }
 
+// FloatVal is the number f, finite or not.
 func FloatVal(f float64) Val { return Val{Kind: Number, Form: Float, Float: f} }
 
+// StringVal is the string that text says. The run holds on to text.
 func StringVal(text []byte) Val { return Val{Kind: String, Text: text} }
 
 func (v *Val) holds() bool { return v.Kind > False }
