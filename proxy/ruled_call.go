@@ -74,13 +74,21 @@ func (c *call2) carry() error {
 	if c.ctx.Err() != nil {
 		c.breakOff() // it had no upstream to wake
 	}
-	done := make(chan struct{})
-	c.p.wait.Go(func() {
-		defer close(done)
+	send := func() {
 		if err := c.guard(func() error { return c.callerToUpstream(first) }); err != nil {
 			c.cancel(err) // ends upstreamToCaller
 		}
-	})
+	}
+	done := make(chan struct{})
+	if c.saidAll(first) {
+		send()
+		close(done)
+	} else {
+		c.p.wait.Go(func() {
+			defer close(done)
+			send()
+		})
+	}
 	err = c.upstreamToCaller()
 	if cause := context.Cause(c.ctx); cause != nil && c.exchange.ctx.Err() == nil && cause != context.DeadlineExceeded { //nolint:errorlint // the cause itself
 		err = cause // of callerToUpstream, which comes before the upstream's end
@@ -155,6 +163,12 @@ func (c *call2) step(phase rules.Phase, fromCaller bool, m *message2) ([]byte, e
 		}
 	}
 	return out, nil
+}
+
+// saidAll reports whether first is all that callerToUpstream would send, and all of
+// it is taken at once: a goroutine would be more than its work.
+func (c *call2) saidAll(first []byte) bool {
+	return len(first) <= http2.AtOnce && c.caller.AtEnd() && c.caller.Trailers() == nil
 }
 
 // callerToUpstream sends first, then what the caller sends, until it half-closes.

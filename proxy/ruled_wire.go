@@ -304,7 +304,7 @@ func (x *ruledStream) finished(err error, abort bool) {
 	x.done, x.on = true, nil
 	x.state.Unlock()
 	x.settleStreams(u, abort, err != nil || x.record.Answered != "")
-	x.r.link.Flush() // before it counts no more: else a reset of the connection may overtake it
+	x.r.link.FlushTogether() // before it counts no more: else a reset of the connection may overtake it
 	x.r.held.Add(-1)
 	x.r.maybeLeave()
 	x.r.link.Flush()

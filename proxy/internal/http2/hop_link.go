@@ -1,6 +1,8 @@
 package http2
 
 import (
+	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
@@ -136,6 +138,18 @@ func (l *Link) Flush() {
 				again = true
 			}
 		}
+	}
+}
+
+// FlushTogether is Flush for one of many streams: whoever else could run now, and
+// append what it has, runs first, and one write takes it all.
+func (l *Link) FlushTogether() {
+	l.mu.Lock()
+	some := slices.ContainsFunc(l.hops, (*Hop).hasOutput)
+	l.mu.Unlock()
+	if some {
+		runtime.Gosched()
+		l.Flush()
 	}
 }
 

@@ -12,6 +12,9 @@ import (
 // queueMax is how much of a held stream's data may wait to be sent.
 const queueMax = 32 << 10
 
+// AtOnce is how much the first Append or Write of a stream takes without waiting.
+const AtOnce = queueMax
+
 // maxInterim is how many interim responses may wait to be read.
 const maxInterim = 16
 
@@ -175,7 +178,7 @@ func (s *Stream) Trailers() *Head {
 // Write sends data and waits until little of it is left to be sent.
 func (s *Stream) Write(data []byte, end bool) error {
 	err := s.Append(data, end)
-	s.hop.link.Flush()
+	s.hop.link.FlushTogether()
 	return err
 }
 
@@ -209,7 +212,7 @@ func (s *Stream) Discard() {
 	s.held.dropped = true
 	s.drop()
 	l.mu.Unlock()
-	l.Flush()
+	l.FlushTogether()
 }
 
 // Buffered reports whether Read would not wait.
