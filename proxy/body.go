@@ -31,6 +31,7 @@ type body struct {
 	undecoded []byte // plain as it came, if its value is not needed so far; else nil
 
 	messages *messageBody // of a stream whose messages have steps; takes stream's place
+	form     *formBody    // of a form that is too long to be kept, until its steps have run: form.go
 	none     bool         // there is no message, and steps see the head alone
 
 	codec    codec.Codec    // nil if the format is not known
@@ -117,6 +118,9 @@ func (x *exchange) read(h *half, needs rules.Needs, empty bool) error {
 		return nil
 	}
 	if !b.whole {
+		if done, err := x.readForm(h, format, limit); done || err != nil {
+			return err // form.go: its files pass
+		}
 		b.failTooLarge(limit)
 		return nil
 	}

@@ -184,8 +184,8 @@ func (x *exchange) wayOf(fromCaller bool, e *Explanation) Way {
 			format = x.inputCodec()
 		}
 	}
-	if h.body.messages != nil {
-		format = h.body.messages.format
+	if m := h.body.messages; m != nil && m.form == nil {
+		format = m.format
 	}
 	switch why := steps.Why(); {
 	case why != "":

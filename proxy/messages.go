@@ -25,6 +25,7 @@ type messageBody struct {
 	enveloped  *enveloped // of a gRPC-Web or Connect call: web.go; nil if format says all
 	splitter   stream.Splitter
 	phase      rules.Phase // of the next message
+	form       *formBody   // is read in place of all that follows; nil: it is none
 	rows       *rows       // the messages are the rows of one; nil: they are not
 
 	source io.Reader        // without content coding
@@ -140,6 +141,9 @@ func (m *messageBody) failed() error {
 // Read returns what may go on. Its error is the end, one of the body that it
 // reads, or what a step made of a message: a rejection or failure.
 func (m *messageBody) Read(p []byte) (int, error) {
+	if m.form != nil {
+		return m.form.Read(p)
+	}
 	for m.out.Len() == 0 {
 		if m.err != nil && !m.tellsEnd() { // webend.go
 			return 0, m.err

@@ -81,6 +81,8 @@ func (x *exchange) transform(steps *rules.Steps, h *half, seen *Half, response *
 	case err != nil:
 		return err
 	case done:
+	case h.body.form != nil:
+		return x.passForm(h, value) // form.go
 	case out.Edited:
 		if err := h.body.edit(value); err != nil {
 			return x.encodeFailed(halfName(response), err)

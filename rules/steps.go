@@ -42,6 +42,34 @@ func (s *Steps) Needs() Needs {
 	return s.needs
 }
 
+// Members returns the names of the members of a message that is an object which
+// the steps may read or write, in no order and perhaps more than once. ok is false
+// if that cannot be said, or they look at the message as a whole: only then can
+// any other member make a difference to what they do.
+func (s *Steps) Members() (names []string, ok bool) {
+	switch {
+	case s == nil || s.needs.HeadWaits:
+		return nil, false
+	case s.planned != nil:
+		return s.planned.plan.Members()
+	}
+	for i := range s.steps {
+		step := &s.steps[i]
+		if step.jq != nil || step.when.reads("$body") {
+			return nil, false
+		}
+		if step.reject == nil || step.when == nil {
+			continue
+		}
+		more, ok := step.when.jq.InputFields()
+		if !ok {
+			return nil, false
+		}
+		names = append(names, more...)
+	}
+	return names, true
+}
+
 // Phase is the part of the steps that a run covers.
 type Phase uint8
 

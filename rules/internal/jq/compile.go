@@ -123,6 +123,12 @@ func (p *Program) newMachine() (*machine, error) {
 // through a variable.
 func (p *Program) ReadsInput() bool { return p.reads.all || len(p.reads.fields) > 0 }
 
+// InputFields are the names of the fields of its input that the program may look
+// at. ok is false if it may use the input as a whole.
+func (p *Program) InputFields() (names []string, ok bool) {
+	return p.reads.fields, !p.reads.all
+}
+
 // Uses reports whether the program names the variable, dollar sign included.
 func (p *Program) Uses(variable string) bool { return p.uses[variable] }
 
