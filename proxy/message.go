@@ -212,7 +212,7 @@ func (x *exchange) observe(fromCaller bool, index int, m *streamed, left [][]byt
 			out = append(out, payloadOf(data, capture, m.format))
 		}
 	}
-	unary := x.method != nil && !(fromCaller && x.method.ClientStreaming || !fromCaller && x.method.ServerStreaming)
+	unary := index == 0 && x.method != nil && !(fromCaller && x.method.ClientStreaming || !fromCaller && x.method.ServerStreaming)
 	if unary {
 		half := &x.record.Response
 		if fromCaller {

@@ -130,6 +130,8 @@ func (p painter) exchange(e *shown) []string {
 	bad, warn := e.Status >= 500, e.Status >= 400
 	if e.GRPC != nil {
 		what = safe(e.GRPC.Service + "/" + e.GRPC.Method)
+	}
+	if e.GRPC != nil && e.GRPCStatus != "" { // of Connect and gRPC-Web it may be known to nobody
 		status = safe(e.GRPCStatus)
 		bad, warn = e.GRPCStatus != "OK", false
 	}
