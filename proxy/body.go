@@ -57,6 +57,7 @@ func (x *exchange) readRequest() error {
 	if x.route == nil || x.websocket {
 		return nil
 	}
+	x.acceptWeb() // web.go
 	if err := x.read(&x.request, x.route.Request().Needs(), false); err != nil {
 		return &Error{Origin: OriginCaller, Reason: "truncated", Err: err}
 	}
@@ -81,7 +82,7 @@ func (x *exchange) readResponse() error {
 // the input's Err or Skipped, for the steps to decide; the error is of the wire.
 func (x *exchange) read(h *half, needs rules.Needs, empty bool) error {
 	b := &h.body
-	if !needs.Body && !needs.Edits && !x.translates() && !x.judgesWeb(h) || empty {
+	if !needs.Body && !needs.Edits && !x.translates() && !x.judgesWeb(h) && !x.refusesLate(h) || empty {
 		return nil
 	}
 	fields := h.in.Fields

@@ -113,7 +113,16 @@ const deadlineSlack = 10 * time.Millisecond
 // outOfTime reports whether the caller's deadline for a gRPC call has come.
 func (x *exchange) outOfTime() bool {
 	timeout, ok := grpcTimeout(x.request.in.Fields.Get("Grpc-Timeout"))
+	if x.kind == callConnect {
+		timeout, ok = connectTimeout(x.request.in.Fields.Get("Connect-Timeout-Ms"))
+	}
 	return ok && x.kind != callNone && time.Since(x.record.Started) >= timeout-deadlineSlack
+}
+
+// connectTimeout reads a connect-timeout-ms (connectrpc.com/docs/protocol).
+func connectTimeout(v string) (time.Duration, bool) {
+	n, err := strconv.ParseUint(v, 10, 64)
+	return time.Duration(n) * time.Millisecond, err == nil && len(v) <= 10
 }
 
 // grpcTimeout reads a grpc-timeout (gRPC over HTTP/2, Requests).

@@ -231,6 +231,42 @@ func (x *exchange) protoOf(h *half) (codec.Codec, error) {
 	return x.method.Output, nil
 }
 
+// refusesLate reports whether a message of the request may be refused when a part
+// of the response has left, so that it has to be known where one ends.
+func (x *exchange) refusesLate(h *half) bool {
+	return h == &x.response && x.request.body.enveloped() && !x.request.body.messages.enveloped.unary
+}
+
+// acceptWeb leaves of the codings that a caller takes for messages those that can
+// be undone here, if steps read the response's.
+func (x *exchange) acceptWeb() {
+	if _, ok := x.webFormOf(&x.request); !ok || !touches(x.route.Response()) {
+		return
+	}
+	name := "Grpc-Accept-Encoding"
+	if x.kind == callConnect {
+		name = "Connect-Accept-Encoding"
+	}
+	said := x.request.in.Fields.Get(name)
+	var known []string
+	all := true
+	for coding := range strings.SplitSeq(said, ",") {
+		if _, err := encoding.Parse(coding); err == nil {
+			known = append(known, strings.TrimSpace(coding))
+		} else {
+			all = false
+		}
+	}
+	if all {
+		return
+	}
+	head := *x.request.out
+	if head.Fields = head.Fields.With(name); len(known) > 0 {
+		head.Fields = head.Fields.With(name, strings.Join(known, ", "))
+	}
+	x.request.out = &head
+}
+
 // readWeb reads a half of a gRPC-Web or Connect call. done is false if its body
 // is none of theirs, or one that any call of HTTP may have.
 func (x *exchange) readWeb(h *half) (done bool, err error) {
