@@ -88,6 +88,7 @@ func (p *Proxy) acceptFailed(l *Listener) func(error, time.Duration) {
 // locate finds where the connection was going.
 func (c *conn) locate() error {
 	if c.Upstream != "" {
+		c.Destination = placeOf(c.Upstream)
 		if c.p.dialer.IsOutgoing(c.Peer, addrPort(c.tcp.LocalAddr())) {
 			return &Error{Origin: OriginSluice, Reason: "loop", Err: intercept.ErrLoop}
 		}
@@ -120,16 +121,17 @@ func (c *conn) address() string {
 }
 
 // port is the destination's port, for matching.
-func (c *conn) port() uint16 {
-	if c.Upstream == "" {
-		return c.Destination.Port()
-	}
-	_, port, _ := net.SplitHostPort(c.Upstream)
+func (c *conn) port() uint16 { return c.Destination.Port() }
+
+// placeOf is the destination of a connection for an upstream that is given as
+// host:port: without an address, but with its port.
+func placeOf(upstream string) netip.AddrPort {
+	_, port, _ := net.SplitHostPort(upstream)
 	n, err := net.LookupPort("tcp", port)
 	if err != nil {
-		return 0
+		return netip.AddrPort{}
 	}
-	return uint16(n)
+	return netip.AddrPortFrom(netip.Addr{}, uint16(n))
 }
 
 // dial makes a connection to the upstream.

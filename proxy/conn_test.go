@@ -7,12 +7,14 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/sluice-proxy/sluice/proxy"
+	"github.com/sluice-proxy/sluice/rules"
 	"github.com/sluice-proxy/sluice/test/testbed"
 )
 
@@ -266,5 +268,26 @@ func TestResetsAreMirrored(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// Behind an explicit listener the port of its upstream is match.port.
+func TestAPortMatchesWhereTheUpstreamIsGiven(t *testing.T) {
+	upstream := startHTTP(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	_, port, _ := strings.Cut(upstream, ":")
+	s := startSidecar(t, upstream, []string{"route: r\nmatch: {port: " + port + "}\nresponse: [{head: .status = 201}]\n"})
+	for _, h2 := range []bool{false, true} {
+		resp, err := client(t, h2).Get("http://" + s.addr + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusCreated {
+			t.Errorf("h2 %t: got %d, want 201", h2, resp.StatusCode)
+		}
+	}
+	e, err := s.Explain(t.Context(), proxy.Question{Direction: rules.Inbound, Head: &rules.Head{Method: "GET", Path: "/"}})
+	if err != nil || e.Record.Route != "r" {
+		t.Errorf("explained: %v, %v", e, err)
 	}
 }

@@ -122,19 +122,20 @@ func Explain(ctx context.Context, cfg Config, q Question) (*Explanation, error) 
 	return e, nil
 }
 
-// dryConn is the connection that a question's exchange might have come on.
+// dryConn is the connection that a question's exchange might have come on: to its
+// destination, or to the upstream of an explicit listener where there are no other
+// ones in its direction.
 func (p *Proxy) dryConn(ctx context.Context, q *Question) *conn {
 	c := &conn{p: p, listener: &Listener{Direction: q.Direction}, done: make(chan struct{})}
+	c.Conn = Conn{Direction: q.Direction, Peer: q.Peer, Destination: q.Destination, Opened: time.Now()}
 	for i := range p.Listeners {
 		l := &p.Listeners[i]
-		if l.Direction == q.Direction && (l.Upstream == "") == q.Destination.IsValid() {
-			c.listener = l
-			break
+		if l.Direction == q.Direction && (c.Listener == "" || l.Upstream == "") {
+			c.listener, c.Listener, c.Upstream = l, l.Name, l.Upstream
 		}
 	}
-	c.Conn = Conn{
-		Direction: q.Direction, Listener: c.listener.Name, Upstream: c.listener.Upstream,
-		Peer: q.Peer, Destination: q.Destination, Opened: time.Now(),
+	if c.Upstream != "" {
+		c.Destination = placeOf(c.Upstream)
 	}
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	c.users.Store(1)

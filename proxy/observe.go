@@ -54,7 +54,7 @@ type Conn struct {
 	Direction   rules.Direction
 	Listener    string // "outbound", "inbound" or the address of an explicit listener
 	Peer        netip.AddrPort
-	Destination netip.AddrPort // zero for an upstream given by name
+	Destination netip.AddrPort // without an address, but with its port, for an Upstream
 	Upstream    string         // host:port of an explicit listener, else empty
 	Opened      time.Time
 }
