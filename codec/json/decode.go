@@ -28,6 +28,7 @@ type decoder struct {
 	values    []codec.Value
 	names     []string
 	duplicate bool
+	words     *words // may be nil
 }
 
 func (d *decoder) document() (codec.Value, error) {
@@ -190,6 +191,7 @@ func (d *decoder) object() (codec.Value, error) {
 		d.duplicate = true
 	}
 	clear(d.values[base:])
+	clear(names)
 	d.values, d.names = d.values[:base], d.names[:nameBase]
 	return o, nil
 }
@@ -263,6 +265,9 @@ func (d *decoder) string() (codec.Value, error) {
 	s, err := d.rawString()
 	if err != nil {
 		return nil, err
+	}
+	if d.words != nil && 0 < len(s) && len(s) <= maxWord {
+		return d.words.value(s), nil
 	}
 	return s, nil
 }

@@ -2,6 +2,8 @@ package json
 
 import (
 	"bytes"
+	"slices"
+	"sync"
 
 	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/codec/internal/value"
@@ -17,16 +19,30 @@ type editor struct {
 	nodes   []packedNode
 	pos     int // in text
 	edits   int
+	members []value.Member // of the objects that are being edited
 	pairer  value.Pairer
 	root    codec.Value
-	decoded map[value.ID]int // container to node, made when first needed
+	decoded value.Places // the node of each container, learned when first needed
+	learned bool
 }
+
+// editors wait for the next edit with room for places and members. They hold
+// nothing of a text.
+var editors = sync.Pool{New: func() any { return new(editor) }}
+
+// What is kept for the next edit.
+const (
+	maxIdleNodes   = 1 << 15 // places: 640 KiB, and 768 KiB where they are found again
+	maxIdleMembers = 1 << 9
+)
 
 func (o *Original) edit(v codec.Value) ([]byte, error) {
 	if value.Same(o.value, v) {
 		return o.data, nil
 	}
-	e := editor{text: o.data, names: o.text, nodes: index(o.data), root: o.value}
+	e := editors.Get().(*editor)
+	defer e.rest()
+	e.text, e.names, e.nodes, e.root = o.data, o.text, index(o.data, e.nodes), o.value
 	e.strict, e.moved = true, e.textOf
 	if err := e.value(0, o.value, v); err != nil {
 		return nil, err
@@ -38,8 +54,22 @@ func (o *Original) edit(v codec.Value) ([]byte, error) {
 	return e.out, nil
 }
 
+// rest forgets the edit.
+func (e *editor) rest() {
+	if cap(e.nodes) > maxIdleNodes || cap(e.members)+cap(e.keys) > maxIdleMembers || e.decoded.Room() > maxIdleNodes {
+		return
+	}
+	clear(e.members[:cap(e.members)])
+	clear(e.keys[:cap(e.keys)])
+	*e = editor{nodes: e.nodes[:0], members: e.members[:0], decoded: e.decoded, writer: writer{keys: e.keys[:0]}}
+	editors.Put(e)
+}
+
 // keepTo copies the text up to end.
 func (e *editor) keepTo(end int) {
+	if e.out == nil {
+		e.out = make([]byte, 0, len(e.text)+len(e.text)/16)
+	}
 	e.out = append(e.out, e.text[e.pos:end]...)
 	e.pos = end
 }
@@ -93,18 +123,20 @@ func (e *editor) children(n int) []int {
 }
 
 func (e *editor) object(n int, before, after map[string]any) error {
-	children := e.children(n)
-	members := make([]value.Member, 0, len(children))
-	for _, child := range children {
-		members = append(members, value.Member{Node: child, Name: e.nameOf(child)})
+	base := len(e.members)
+	defer func() { e.members = e.members[:base] }()
+	for child, last := int32(n)+1, e.nodes[n].next; child < last; child = e.nodes[child].next {
+		e.members = append(e.members, value.Member{Node: int(child), Name: e.nameOf(int(child))})
 	}
-	if len(members) > len(before) {
+	members := e.members[base:]
+	shadowed := len(members) > len(before)
+	if shadowed {
 		e.pairer.DropShadowed(members, before, after)
 	}
-	added := value.NewKeys(before, after)
 	kept := 0 // members so far that stay
 	end := e.at(n).start + 1
-	for _, m := range members {
+	for i := range members {
+		m := &members[i]
 		at := e.at(m.Node)
 		v, ok := after[m.Name]
 		if m.Dropped || !ok {
@@ -127,6 +159,12 @@ func (e *editor) object(n int, before, after map[string]any) error {
 			return value.Within(value.Key(m.Name), err)
 		}
 	}
+	var added []string
+	if shadowed || kept < len(after) {
+		base := len(e.keys)
+		defer func() { e.keys = e.keys[:base] }()
+		added = e.newKeys(before, after)
+	}
 	if kept == 0 && len(members) > 0 {
 		first, last := e.at(members[0].Node).key, e.at(members[len(members)-1].Node).end
 		if len(added) == 0 { // and no white space for nothing
@@ -139,7 +177,7 @@ func (e *editor) object(n int, before, after map[string]any) error {
 		return nil
 	}
 	e.cut(end, end)
-	lead, colon := e.style(n, children)
+	lead, colon := e.style(n, members)
 	for i, k := range added {
 		if i > 0 || kept > 0 {
 			e.out = append(append(e.out, ','), lead...)
@@ -151,6 +189,18 @@ func (e *editor) object(n int, before, after map[string]any) error {
 		}
 	}
 	return nil
+}
+
+// newKeys returns the keys of after that before lacks, sorted, on e.keys.
+func (e *editor) newKeys(before, after map[string]any) []string {
+	base := len(e.keys)
+	for k := range after {
+		if _, ok := before[k]; !ok {
+			e.keys = append(e.keys, k)
+		}
+	}
+	slices.Sort(e.keys[base:])
+	return e.keys[base:]
 }
 
 func (e *editor) nameOf(n int) string {
@@ -169,15 +219,14 @@ func (e *editor) nameOf(n int) string {
 
 // style returns the white space before the names of an object and its colons,
 // so that a new member looks like the others.
-func (e *editor) style(n int, children []int) (lead, colon []byte) {
-	if len(children) == 0 {
+func (e *editor) style(n int, members []value.Member) (lead, colon []byte) {
+	if len(members) == 0 {
 		return nil, []byte{':'}
 	}
-	at := children[len(children)-1]
-	m := e.at(at)
+	m := e.at(members[len(members)-1].Node)
 	from := e.at(n).start + 1
-	if len(children) > 1 {
-		from = e.at(children[len(children)-2]).end
+	if len(members) > 1 {
+		from = e.at(members[len(members)-2].Node).end
 		from += bytes.IndexByte(e.text[from:], ',') + 1
 	}
 	return e.text[from:m.key], e.text[m.keyEnd:m.start]
@@ -261,11 +310,12 @@ func (e *editor) textOf(v codec.Value) ([]byte, bool) {
 	if !ok {
 		return nil, false
 	}
-	if e.decoded == nil {
-		e.decoded = make(map[value.ID]int)
+	if !e.learned {
+		e.learned = true
+		e.decoded.Reset(len(e.nodes) / 4)
 		e.learn(0, e.root)
 	}
-	n, ok := e.decoded[id]
+	n, ok := e.decoded.Get(id)
 	if !ok {
 		return nil, false
 	}
@@ -274,20 +324,48 @@ func (e *editor) textOf(v codec.Value) ([]byte, bool) {
 
 func (e *editor) learn(n int, v codec.Value) {
 	if id, ok := value.Identity(v); ok {
-		e.decoded[id] = n
+		e.decoded.Put(id, n)
 	}
 	switch v := v.(type) {
 	case []any:
-		for i, child := range e.children(n) {
-			e.learn(child, v[i])
+		child := int32(n) + 1
+		for _, element := range v {
+			e.learnPart(int(child), element)
+			child = e.nodes[child].next
 		}
 	case map[string]any:
-		seen := make(map[string]int, len(v)) // of one name the last was decoded
-		for _, child := range e.children(n) {
-			seen[e.nameOf(child)] = child
+		count, end := 0, e.nodes[n].next
+		for child := int32(n) + 1; child < end; child = e.nodes[child].next {
+			count++
 		}
-		for k, child := range seen {
-			e.learn(child, v[k])
+		if count > len(v) { // of one name the last was decoded
+			for _, child := range e.lastOfEach(e.children(n)) {
+				e.learnPart(child, v[e.nameOf(child)])
+			}
+			return
+		}
+		for child := int32(n) + 1; child < end; child = e.nodes[child].next {
+			if c := e.text[e.nodes[child].start]; c == '{' || c == '[' {
+				e.learn(int(child), v[e.nameOf(int(child))])
+			}
 		}
 	}
+}
+
+func (e *editor) learnPart(n int, v codec.Value) {
+	switch v.(type) {
+	case []any, map[string]any:
+		e.learn(n, v)
+	}
+}
+
+func (e *editor) lastOfEach(members []int) []int {
+	seen, last := make(map[string]bool, len(members)), members[:0]
+	for _, child := range slices.Backward(slices.Clone(members)) {
+		if name := e.nameOf(child); !seen[name] {
+			seen[name] = true
+			last = append(last, child)
+		}
+	}
+	return last
 }

@@ -1,5 +1,10 @@
 package json
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 // node is a value's place in a text. A tree of them is one slice in the order
 // of the text: the children of a container follow it, each with its own.
 type node struct {
@@ -11,9 +16,13 @@ type node struct {
 // packedNode is a node in half the room: a text has up to one for every two bytes.
 type packedNode struct{ key, keyEnd, start, end, next int32 }
 
-// index finds all values of a text that Decode accepted.
-func index(text []byte) []packedNode {
-	x := indexer{text: text, nodes: make([]packedNode, 0, 16+len(text)/8)}
+// index finds all values of a text that Decode accepted. The result may be in
+// the place of nodes.
+func index(text []byte, nodes []packedNode) []packedNode {
+	if room := 16 + len(text)/8; cap(nodes) < room {
+		nodes = make([]packedNode, 0, room)
+	}
+	x := indexer{text: text, nodes: nodes[:0]}
 	x.pos = 0
 	if len(text) >= len(bom) && string(text[:len(bom)]) == bom {
 		x.pos = len(bom)
@@ -80,10 +89,27 @@ func (x *indexer) container() {
 }
 
 func (x *indexer) string() {
-	for x.pos++; x.text[x.pos] != '"'; x.pos++ {
-		if x.text[x.pos] == '\\' {
-			x.pos++
+	i := x.pos + 1
+	for i+8 <= len(x.text) {
+		mark := marks(binary.LittleEndian.Uint64(x.text[i:]))
+		if mark == 0 {
+			i += 8
+			continue
+		}
+		i += bits.TrailingZeros64(mark) >> 3
+		switch x.text[i] {
+		case '"':
+			x.pos = i + 1
+			return
+		case '\\':
+			i++
+		}
+		i++
+	}
+	for ; x.text[i] != '"'; i++ {
+		if x.text[i] == '\\' {
+			i++
 		}
 	}
-	x.pos++
+	x.pos = i + 1
 }

@@ -38,7 +38,9 @@ func (Codec) Decode(data []byte, limits codec.Limits) (codec.Value, codec.Origin
 		return nil, nil, &codec.LimitError{Format: name, Limit: "size", Max: int64(limits.Size)}
 	}
 	// One copy to a string lets every key and plain string be a part of it.
-	d := decoder{text: string(data), data: data, depth: limits.Depth}
+	d := decoders.Get().(*decoder)
+	defer d.rest()
+	d.text, d.data, d.depth = string(data), data, limits.Depth
 	v, err := d.document()
 	if err != nil {
 		return nil, nil, err

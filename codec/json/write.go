@@ -2,7 +2,6 @@ package json
 
 import (
 	"encoding/json"
-	"maps"
 	"math"
 	"math/big"
 	"slices"
@@ -26,7 +25,8 @@ func AppendCompact(dst []byte, v codec.Value) []byte {
 // writer writes values from scratch.
 type writer struct {
 	out    []byte
-	strict bool // fail where JSON cannot express a value
+	strict bool     // fail where JSON cannot express a value
+	keys   []string // of the objects that are being written
 
 	// moved, if set, returns the text of a container that was decoded.
 	moved func(codec.Value) ([]byte, bool)
@@ -89,7 +89,14 @@ func (w *writer) object(o map[string]any) error {
 		return nil
 	}
 	w.out = append(w.out, '{')
-	for i, k := range slices.Sorted(maps.Keys(o)) {
+	base := len(w.keys)
+	for k := range o {
+		w.keys = append(w.keys, k)
+	}
+	keys := w.keys[base:]
+	defer func() { w.keys = w.keys[:base] }()
+	slices.Sort(keys)
+	for i, k := range keys {
 		if i > 0 {
 			w.out = append(w.out, ',')
 		}

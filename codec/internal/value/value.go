@@ -42,7 +42,7 @@ func Same(a, b any) bool {
 		return ok && a == b
 	case []any:
 		b, ok := b.([]any)
-		return ok && cap(a) > 0 && len(a) == len(b) && arrayID(a) == arrayID(b)
+		return ok && cap(a) > 0 && cap(b) > 0 && len(a) == len(b) && &a[:1][0] == &b[:1][0]
 	case map[string]any:
 		b, ok := b.(map[string]any)
 		return ok && a != nil && mapID(a) == mapID(b)
@@ -50,8 +50,9 @@ func Same(a, b any) bool {
 	return false
 }
 
-// arrayID is the place of a's first element while a is reachable.
-func arrayID(a []any) uintptr { return reflect.ValueOf(a).Pointer() }
+// arrayID is the place of a's first element, of which a has room for one, while
+// a is reachable.
+func arrayID(a []any) uintptr { return reflect.ValueOf(&a[:1][0]).Pointer() }
 
 // mapID is the identity of m while m is reachable.
 func mapID(m map[string]any) uintptr { return reflect.ValueOf(m).Pointer() }

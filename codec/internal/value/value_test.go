@@ -108,3 +108,37 @@ func TestKey(t *testing.T) {
 		}
 	}
 }
+
+func TestPlacesRememberContainers(t *testing.T) {
+	var p value.Places
+	if _, ok := p.Get(value.ID{}); ok {
+		t.Error("found what nobody put")
+	}
+	var all []any
+	for i := range 1000 {
+		v := any([]any{i})
+		if i%2 == 0 {
+			v = map[string]any{"n": i}
+		}
+		all = append(all, v)
+		id, _ := value.Identity(v)
+		p.Put(id, -1)
+		p.Put(id, i)
+	}
+	for i, v := range all {
+		id, _ := value.Identity(v)
+		if n, ok := p.Get(id); !ok || n != i {
+			t.Fatalf("got %d %v, want %d", n, ok, i)
+		}
+	}
+	stranger, _ := value.Identity([]any{1})
+	if _, ok := p.Get(stranger); ok {
+		t.Error("found a stranger")
+	}
+	p.Reset(10)
+	if id, _ := value.Identity(all[0]); p.Room() < 20 {
+		t.Errorf("room for %d", p.Room())
+	} else if _, ok := p.Get(id); ok {
+		t.Error("found what was forgotten")
+	}
+}

@@ -57,6 +57,9 @@ func (m *machine) add(l, r any) any {
 			return addInts(l, r)
 		}
 	}
+	if a, b, ok := floats(l, r); ok {
+		return a + b
+	}
 	a, b, ok, err := m.operands(l, r)
 	if err != nil {
 		return err
@@ -130,6 +133,9 @@ func (m *machine) plain(v any) any {
 
 func nativeSubtract(m *machine, _ any, args []any) any {
 	l, r := args[0], args[1]
+	if a, b, ok := floats(l, r); ok {
+		return a - b
+	}
 	a, b, ok, err := m.operands(l, r)
 	if err != nil {
 		return err
@@ -195,6 +201,9 @@ elements:
 
 func nativeMultiply(m *machine, _ any, args []any) any {
 	l, r := args[0], args[1]
+	if a, b, ok := floats(l, r); ok {
+		return a * b
+	}
 	a, b, ok, err := m.operands(l, r)
 	if err != nil {
 		return err
@@ -277,6 +286,9 @@ func (m *machine) merge(l, r map[string]any, depth int) map[string]any {
 
 func nativeDivide(m *machine, v any, args []any) any {
 	l, r := args[0], args[1]
+	if a, b, ok := floats(l, r); ok && b != 0 {
+		return a / b
+	}
 	a, b, ok, err := m.operands(l, r)
 	switch {
 	case err != nil:

@@ -238,7 +238,10 @@ func (m *machine) contains(v, part any, depth int) any {
 }
 
 // keyed is an element to be sorted.
-type keyed struct{ value, key any }
+type keyed struct {
+	value, key any
+	at         int
+}
 
 // sorted returns the elements of v in the order of keys.
 func (m *machine) sorted(name string, v, keys any) ([]keyed, error) {
@@ -255,13 +258,16 @@ func (m *machine) sorted(name string, v, keys any) ([]keyed, error) {
 	}
 	items := make([]keyed, len(list))
 	for i := range list {
-		items[i] = keyed{list[i], by[i]}
+		items[i] = keyed{list[i], by[i], i}
 	}
-	slices.SortStableFunc(items, func(a, b keyed) int {
+	slices.SortFunc(items, func(a, b keyed) int {
 		if !m.pay(1) {
 			return 0
 		}
-		return m.compare(a.key, b.key)
+		if c := m.compare(a.key, b.key); c != 0 {
+			return c
+		}
+		return a.at - b.at
 	})
 	return items, m.over
 }

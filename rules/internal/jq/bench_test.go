@@ -5,6 +5,7 @@ import (
 	"context"
 	stdjson "encoding/json"
 	"fmt"
+	"syscall"
 	"testing"
 	"time"
 
@@ -59,12 +60,27 @@ func BenchmarkRoute(b *testing.B) {
 	}
 }
 
+// reportCPU measures up to the call of what it returns what the processor
+// spends on the benchmark and on its garbage: other load changes it little.
+func reportCPU(b *testing.B) func() {
+	spent := func() int64 {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+			b.Fatal(err)
+		}
+		return u.Utime.Nano() + u.Stime.Nano()
+	}
+	before := spent()
+	return func() { b.ReportMetric(float64(spent()-before)/float64(b.N), "cpu-ns/op") }
+}
+
 func benchOwn(b *testing.B, src string, text []byte) {
 	p, problems := jq.Compile(src, nil)
 	if p == nil {
 		b.Fatal(problems)
 	}
 	b.ReportAllocs()
+	defer reportCPU(b)()
 	for b.Loop() {
 		v, original, err := json.Codec{}.Decode(text, codec.Limits{})
 		if err != nil {
@@ -84,6 +100,7 @@ func benchOwn(b *testing.B, src string, text []byte) {
 func benchStandard(b *testing.B, src string, text []byte) {
 	code := benchGojq(b, src)
 	b.ReportAllocs()
+	defer reportCPU(b)()
 	for b.Loop() {
 		var v any
 		if err := stdjson.Unmarshal(text, &v); err != nil {
@@ -124,6 +141,7 @@ func BenchmarkRun(b *testing.B) {
 				b.Fatal(problems)
 			}
 			b.ReportAllocs()
+			defer reportCPU(b)()
 			for b.Loop() {
 				if err := p.Run(context.Background(), v, nil, jq.Limits{}, time.Time{}, func(any) error { return nil }); err != nil {
 					b.Fatal(err)
@@ -133,6 +151,7 @@ func BenchmarkRun(b *testing.B) {
 		b.Run(program[0]+"/gojq", func(b *testing.B) {
 			code := benchGojq(b, program[1])
 			b.ReportAllocs()
+			defer reportCPU(b)()
 			for b.Loop() {
 				if err, ok := code.Run(v).Next(); !ok {
 					b.Fatal(err)

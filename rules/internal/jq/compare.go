@@ -17,13 +17,12 @@ func number(v any) (any, bool) {
 	case int, float64, *big.Int:
 		return v, true
 	case json.Number:
-		if i, err := strconv.ParseInt(string(v), 10, strconv.IntSize); err == nil {
-			return int(i), true
-		}
 		if strings.ContainsAny(string(v), ".eE") {
 			if f, err := strconv.ParseFloat(string(v), 64); err == nil {
 				return f, true
 			}
+		} else if i, err := strconv.ParseInt(string(v), 10, strconv.IntSize); err == nil {
+			return int(i), true
 		}
 		if i, ok := new(big.Int).SetString(string(v), 10); ok {
 			return i, true
@@ -34,6 +33,30 @@ func number(v any) (any, bool) {
 		return math.Inf(1), true
 	}
 	return nil, false
+}
+
+// floats returns l and r if arithmetic with them is that of floats: both are
+// numbers of one word, and not both integers.
+func floats(l, r any) (a, b float64, ok bool) {
+	a, af, aok := oneWord(l)
+	b, bf, bok := oneWord(r)
+	return a, b, aok && bok && (af || bf)
+}
+
+func oneWord(v any) (f float64, float, ok bool) {
+	switch v := v.(type) {
+	case int:
+		return float64(v), false, true
+	case float64:
+		return v, true, true
+	case json.Number:
+		if len(v) > 32 || !strings.ContainsAny(string(v), ".eE") {
+			return 0, false, false
+		}
+		f, err := strconv.ParseFloat(string(v), 64)
+		return f, true, err == nil
+	}
+	return 0, false, false
 }
 
 // rank orders the types.
@@ -117,6 +140,9 @@ func (m *machine) compareNumbers(l, r any) int {
 		m.end(&RuntimeError{Msg: errDigits().Error()})
 		return 0
 	}
+	if a, b, ok := floats(l, r); ok {
+		return compareFloats(a, b)
+	}
 	l, _ = number(l)
 	r, _ = number(r)
 	if a, ok := asBig(l); ok {
@@ -129,7 +155,10 @@ func (m *machine) compareNumbers(l, r any) int {
 			return cmp.Compare(a, b)
 		}
 	}
-	a, b := asFloat(l), asFloat(r)
+	return compareFloats(asFloat(l), asFloat(r))
+}
+
+func compareFloats(a, b float64) int {
 	switch {
 	case a < b || math.IsNaN(a):
 		return -1

@@ -33,6 +33,10 @@ func (d *director) function(f *gojq.Func, scope *known) filter {
 		if out, ok := d.deletes(f.Args[0], scope); ok {
 			return out
 		}
+	case hash + hash + "sort_by", hash + hash + "group_by", hash + hash + "unique_by", hash + hash + "min_by", hash + hash + "max_by":
+		if by := d.query(f.Args[0], scope); by.strict() { // one key needs no array around it
+			return d.native(f.Name[1:], []filter{collect(pipeFilter(iterate(), by))})
+		}
 	case "path":
 		return d.not()
 	}

@@ -267,6 +267,10 @@ func (d *director) fold(source *gojq.Query, patterns []*gojq.Pattern, start, upd
 				if err := set(m, x); err != nil {
 					return err
 				}
+				if step.strict() {
+					state, err = step.one(m, state)
+					return err
+				}
 				return step.run(m, state, func(x any) error {
 					state = x
 					return nil

@@ -327,22 +327,20 @@ func (d *director) text(s *gojq.String, scope *known) filter {
 		}
 	}
 	return filter{one: func(m *machine, v any) (any, error) {
-		b := make([]byte, 0, 64)
+		base := len(m.made)
+		defer func() { m.made = m.made[:base] }()
 		for i := range parts {
 			x, err := parts[i].one(m, v)
 			if err != nil {
 				return nil, err
 			}
-			if s, ok := x.(string); ok {
-				if err := m.text(len(b) + len(s)); err != nil {
-					return nil, err
-				}
-				b = append(b, s...)
-				continue
+			s := asText(x)
+			if err := m.text(len(m.made) - base + len(s)); err != nil {
+				return nil, err
 			}
-			b = append(b, asText(x)...)
+			m.made = append(m.made, s...)
 		}
-		return string(b), m.text(len(b))
+		return string(m.made[base:]), nil
 	}}
 }
 

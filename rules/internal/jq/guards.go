@@ -167,30 +167,17 @@ func (m *machine) result(v any) error { return m.walk(v, &m.output, 0, false) }
 // walk takes from left what v is long as JSON. A value may share its parts many
 // times over: only the length bounds the walk.
 func (m *machine) walk(v any, left *int64, depth int, pays bool) error {
-	n := 4
+	var n int
 	switch v := v.(type) {
-	case string:
-		n = len(v) + 2
-	case json.Number:
-		n = len(v)
-	case *big.Int:
-		n = v.BitLen()/3 + 1
 	case []any:
 		n = len(v) + 2
 	case map[string]any:
 		n = 2*len(v) + 2
-		for key := range v {
-			n += len(key) + 2
-		}
+	default:
+		n = scalarLength(v)
 	}
-	if *left -= int64(n); *left < 0 {
-		m.fail(BudgetOutput)
-		return m.over
-	}
-	if pays {
-		if err := m.charge(n/16 + 1); err != nil {
-			return err
-		}
+	if err := m.walked(n, left, pays); err != nil {
+		return err
 	}
 	if depth > maxDepth {
 		return &failure{what: "nested too deeply"}
@@ -198,16 +185,50 @@ func (m *machine) walk(v any, left *int64, depth int, pays bool) error {
 	switch v := v.(type) {
 	case []any:
 		for _, e := range v {
-			if err := m.walk(e, left, depth+1, pays); err != nil {
+			if err := m.walkPart(e, 0, left, depth+1, pays); err != nil {
 				return err
 			}
 		}
 	case map[string]any:
-		for _, e := range v {
-			if err := m.walk(e, left, depth+1, pays); err != nil {
+		for key, e := range v {
+			if err := m.walkPart(e, len(key)+2, left, depth+1, pays); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// walkPart is walk of a part that has a key of some length.
+func (m *machine) walkPart(v any, key int, left *int64, depth int, pays bool) error {
+	switch v.(type) {
+	case []any, map[string]any:
+		*left -= int64(key)
+		return m.walk(v, left, depth, pays)
+	}
+	return m.walked(key+scalarLength(v), left, pays)
+}
+
+func (m *machine) walked(n int, left *int64, pays bool) error {
+	if *left -= int64(n); *left < 0 {
+		m.fail(BudgetOutput)
+		return m.over
+	}
+	if pays {
+		return m.charge(n/16 + 1)
+	}
+	return nil
+}
+
+// scalarLength is about how long v is as JSON.
+func scalarLength(v any) int {
+	switch v := v.(type) {
+	case string:
+		return len(v) + 2
+	case json.Number:
+		return len(v)
+	case *big.Int:
+		return v.BitLen()/3 + 1
+	}
+	return 4
 }

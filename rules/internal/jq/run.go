@@ -34,6 +34,7 @@ type machine struct {
 
 	slots   []any  // the variables of a direct program
 	scratch [4]any // arguments of a native, while it runs
+	made    []byte // of the strings that are being made
 }
 
 func (p *Program) machine() (*machine, error) {
@@ -45,10 +46,17 @@ func (p *Program) machine() (*machine, error) {
 	}
 }
 
+// maxIdleText is how long a buffer may be that waits for the next run, in bytes.
+const maxIdleText = 1 << 10
+
 func (p *Program) release(m *machine) {
 	m.parent, m.now = nil, time.Time{}
 	clear(m.slots)
 	clear(m.scratch[:])
+	if cap(m.made) > maxIdleText {
+		m.made = nil
+	}
+	clear(m.made[:cap(m.made)])
 	select {
 	case p.idle <- m:
 	default:
