@@ -3,14 +3,17 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sluice-proxy/sluice/proxy/internal/intercept"
 	"github.com/sluice-proxy/sluice/proxy/internal/splice"
+	"github.com/sluice-proxy/sluice/rules"
 )
 
 // conn is one accepted connection and what belongs to it upstream.
@@ -171,6 +174,32 @@ func (c *conn) abort(cause error) {
 	}
 }
 
+// panicked is the error of a connection whose goroutine has panicked, which is
+// logged without what passes.
+func (c *conn) panicked(v any) error {
+	c.p.Log.Error("panic in a connection", "id", c.ID, "panic", fmt.Sprintf("%.64v", v), "stack", string(debug.Stack()))
+	return &Error{Origin: OriginSluice, Reason: string(rules.ReasonPanic)}
+}
+
+// contain is deferred by the goroutines of a connection, which is aborted if one
+// panics: it must not take the process with it.
+func (c *conn) contain() {
+	if v := recover(); v != nil {
+		c.abort(c.panicked(v))
+	}
+}
+
+// contained is run, with a panic as its error.
+func (c *conn) contained(run func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = c.panicked(v)
+			c.abort(err)
+		}
+	}()
+	return run()
+}
+
 // mayHangUp reports whether an idle connection can be closed while draining. A
 // caller of HTTP/2 has to know before, or its next streams are lost: it is asked
 // to go away, and has that long to hear it. A ruled connection ends by itself
@@ -201,6 +230,7 @@ func (c *conn) hangUp() {
 // end closes both sides and tells the observers, once.
 func (c *conn) end(err error) {
 	c.ends.Do(func() {
+		defer c.release()
 		c.cancel(errEnded)
 		c.tcp.Close()
 		c.race.close()
@@ -225,7 +255,6 @@ func (c *conn) end(err error) {
 			closed.Sent, closed.Received = stats.AtoB, stats.BtoA
 		}
 		c.p.Observer.Observe(closed)
-		c.release()
 	})
 }
 

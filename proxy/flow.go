@@ -37,6 +37,7 @@ func (p *Proxy) Serve(ctx context.Context) error {
 // serveConn takes one accepted connection to its lane.
 func (p *Proxy) serveConn(l *Listener, nc net.Conn) {
 	c, err := p.open(l, nc) // conn.go: id, original destination
+	defer c.contain()
 	if err != nil {
 		c.refuse(err) // no destination, or our own connection coming back
 		return

@@ -68,7 +68,7 @@ func (p *Proxy) relayHTTP1(c *conn) {
 	c.setRelay(r)
 	r.callerWatched, _ = p.watch.Add(c.tcp, r.callerEnds) // unwatched, its end is noticed when it is read
 	stop := context.AfterFunc(c.ctx, r.breakOff)
-	err := r.carry()
+	err := c.contained(r.carry)
 	stop()
 	if c.failure() != nil {
 		r.mirrorReset() // breakOff may not have come to it

@@ -123,6 +123,7 @@ func (x *exchange1) badRequest(err error) error {
 
 // pump sends the rest of the request's body as it comes.
 func (x *exchange1) pump() {
+	defer x.c.contain()
 	if x.request.body.messages != nil {
 		x.pumpErr = x.pumpMessages() // relay1messages.go
 	} else {

@@ -53,7 +53,7 @@ func (p *Proxy) relayRuled(c *conn) {
 	in := &ruledInput{Reader: sock.NewReader(c.tcp, &p.buffers, c.first), r: r, tcp: c.tcp, hop: r.caller}
 	c.first = nil
 	r.link.Flush()
-	err := r.caller.Read(in)
+	err := c.contained(func() error { return r.caller.Read(in) })
 	r.callerEnded(err)
 	r.exchanges.Wait()
 	c.end(r.failure(err))
@@ -298,7 +298,8 @@ func (up *ruledUpstream) carry() {
 	close(up.tried)
 	up.lateSettings()
 	r.link.Flush()
-	err = up.hop.Read(&ruledInput{Reader: sock.NewReader(tcp, &r.c.p.buffers, greeting), r: r, tcp: tcp, hop: up.hop})
+	in := &ruledInput{Reader: sock.NewReader(tcp, &r.c.p.buffers, greeting), r: r, tcp: tcp, hop: up.hop}
+	err = r.c.contained(func() error { return up.hop.Read(in) })
 	r.forget(up, true)
 	up.ended(err)
 }

@@ -99,6 +99,7 @@ func (x *ruledStream) begin(head *http2.Head, seen *seenHead, end bool, malforme
 // carry is the goroutine of an exchange with a route.
 func (x *ruledStream) carry() {
 	defer x.r.exchanges.Done()
+	defer x.r.c.contain()
 	x.finish(x.guarded())
 }
 

@@ -114,6 +114,7 @@ func (x *ruledStream) upload(body io.ReadCloser) {
 	x.r.exchanges.Add(1)
 	x.p.wait.Go(func() {
 		defer x.r.exchanges.Done()
+		defer x.r.c.contain()
 		x.pump(body)
 	})
 }

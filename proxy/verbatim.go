@@ -3,9 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,7 +11,6 @@ import (
 	"github.com/sluice-proxy/sluice/proxy/internal/http2"
 	"github.com/sluice-proxy/sluice/proxy/internal/intercept"
 	"github.com/sluice-proxy/sluice/proxy/internal/sock"
-	"github.com/sluice-proxy/sluice/rules"
 )
 
 // verbatim is an HTTP/2 connection in the relay lane that no rule can touch.
@@ -276,7 +273,6 @@ func (w *way) idles() bool {
 // connection must not take the process with it.
 func (w *way) recovered(err *error) {
 	if r := recover(); r != nil {
-		w.v.c.p.Log.Error("panic in a connection", "id", w.v.c.ID, "panic", fmt.Sprintf("%.64v", r), "stack", string(debug.Stack()))
-		*err = &Error{Origin: OriginSluice, Reason: string(rules.ReasonPanic)}
+		*err = w.v.c.panicked(r)
 	}
 }

@@ -118,6 +118,7 @@ func (w *webSocket) run() {
 
 // carry carries one way until its end.
 func (w *webSocket) carry(way, back *webSocketWay) {
+	defer w.x.c.contain()
 	for {
 		got, err := way.from.receive()
 		if len(got) > 0 {
