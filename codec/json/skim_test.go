@@ -15,7 +15,7 @@ func skimmed() []string {
 	texts := []string{
 		`{"a":[1,-0.5e+3,true,false,null,"x\u00e9\n"],"b":{"c":{}}}`, `"\ud800\u0041"`, "\ufeff [ ] ", `[1,]`, `{"a":1,}`, `{"a"}`, `01`, `1.`, `1e`, `-`, `tru`, `nul`, `"`, `"\`, `"\u12`, `"\u12g4"`,
 		"", " ", "[", "{", `{"a":`, "]", "1 2", "[1}", `{"a":1]`, strings.Repeat("[", 7) + strings.Repeat("]", 7), strings.Repeat(`{"a":[`, 70) + strings.Repeat("]}", 70),
-		`{"a":{"a":{"a":1}}}`, `{"a":[{"a":1},{"b":2},3]}`, `{"\u0061":1,"a":2}`, `["` + strings.Repeat("9", 5000) + `",` + strings.Repeat("9", 5000) + `]`,
+		`{"a":{"a":{"a":1}}}`, `{"a":[{"a":1},{"b":2},3]}`, `{"\u0061":1,"a":2}`, `{"a":1,"a":`, `["` + strings.Repeat("9", 5000) + `",` + strings.Repeat("9", 5000) + `]`,
 	}
 	for n := range 20 {
 		pad := strings.Repeat("x", n)
@@ -43,6 +43,7 @@ func checkSkim(t *testing.T, data []byte, depth int) {
 	for _, p := range []*plan.Plan{everywhere(), {Places: []plan.Place{{}}}} {
 		result, runErr := Codec{}.Edit(p, data, nil, limits)
 		switch {
+		case len(p.Places) > 1 && runErr == nil && result.Outcome == plan.Unsure: // it did not have to read on
 		case (runErr == nil) != (err == nil) || err != nil && runErr.Error() != err.Error():
 			t.Fatalf("running on %q at depth %d: %v, but the decoder says %v", data, depth, runErr, err)
 		case err == nil && result.Outcome != plan.Unsure && (result.Outcome != plan.Unchanged || !bytes.Equal(result.Data, data)):

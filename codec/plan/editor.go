@@ -3,8 +3,9 @@ package plan
 import "github.com/sluice-proxy/sluice/codec"
 
 // Editor is a codec on whose payloads plans run as they stand, without values
-// made of them. Both methods are safe for concurrent use. data is as strictly
-// checked as by Decode, and not changed; vars stand by their numbers in p.
+// made of them. Both methods are safe for concurrent use. data is not changed and,
+// unless the outcome is Unsure, as strictly checked as by Decode; vars stand by
+// their numbers in p.
 type Editor interface {
 	codec.Codec
 
