@@ -53,7 +53,7 @@ func webFormOf(kind callKind, media string) (form webForm, ok bool) {
 
 // webFormOf is the form of a half's body.
 func (x *exchange) webFormOf(h *half) (webForm, bool) {
-	if x.record.Call.Service == "" || x.translates() {
+	if x.kind != callWeb && x.kind != callConnect || x.record.Call.Service == "" || x.translates() {
 		return webForm{}, false
 	}
 	return webFormOf(x.kind, mediaType(h.in))

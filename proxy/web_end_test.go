@@ -273,3 +273,23 @@ func TestFallbacksOfWebCalls(t *testing.T) {
 		}
 	}
 }
+
+// A server that describes itself over gRPC is asked on the same address.
+func TestWebCallsAreDescribedByReflection(t *testing.T) {
+	described := startEcho(t, false)
+	upstream := &pieces{contentType: webProto, body: []string{webTrailers}, heard: make(chan string, 1)}
+	addr := testbed.HTTP(t, testbed.Loopback(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Content-Type") == "application/grpc" {
+			described.server.ServeHTTP(w, r)
+			return
+		}
+		upstream.ServeHTTP(w, r)
+	}))
+	s := startSidecar(t, addr, []string{webRule})
+	for _, version := range []bool{false, true} {
+		testbed.Do(t, testbed.Client(t, version, s.addr), testbed.Request(t, "POST", "http://x"+get, envelopes(item("old")), "Content-Type", webProto))
+		if sent := <-upstream.heard; sent != envelopes(item("new")) {
+			t.Errorf("h2 %v: sent %q", version, sent)
+		}
+	}
+}
