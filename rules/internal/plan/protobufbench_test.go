@@ -2,12 +2,20 @@ package plan
 
 import (
 	"context"
+	"os"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/bufbuild/protocompile"
+	"github.com/itchyny/gojq"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/dynamicpb"
 
 	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/codec/json"
 	"github.com/sluice-proxy/sluice/codec/plan"
 	"github.com/sluice-proxy/sluice/rules/internal/jq"
 )
@@ -81,4 +89,101 @@ func BenchmarkWire(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkAnyOnWire is programs that no plan need know, as jq between Decode and
+// Encode, and as everyone does it: dynamicpb, protojson and gojq.
+func BenchmarkAnyOnWire(b *testing.B) {
+	all, _ := wireCodecs(b)
+	data := halfKiB()
+	for _, program := range []struct{ name, src string }{
+		{"simple", `.text = "masked" | del(.maybe_text)`},
+		{"each", `.nodes[] |= (.name |= ascii_upcase | del(.next))`},
+		{"map", `.nodes |= map({name: (.name + "!"), weight})`},
+		{"reduce", `.i64 = reduce .nodes[] as $n (0; . + ($n.name | length))`},
+		{"group", `.words = (.nodes | group_by(.name | length % 2) | map(map(.name) | join(",")))`},
+	} {
+		b.Run(program.name+"/sluice", func(b *testing.B) {
+			p, problems := jq.Compile(program.src, nil)
+			if p == nil {
+				b.Fatal(problems)
+			}
+			b.ReportAllocs()
+			defer reportCPU(b)()
+			for b.Loop() {
+				v, original, err := all.Decode(data, codec.Limits{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				var out any
+				if err := p.Run(context.Background(), v, nil, jq.Limits{}, time.Time{}, func(v any) error { out = v; return nil }); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := all.Encode(original, out); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(program.name+"/standard", func(b *testing.B) { benchDynamic(b, program.src, data) })
+	}
+}
+
+func benchDynamic(b *testing.B, src string, data []byte) {
+	source, err := os.ReadFile("../../../codec/protobuf/testdata/kinds.proto")
+	if err != nil {
+		b.Fatal(err)
+	}
+	compiler := protocompile.Compiler{Resolver: protocompile.WithStandardImports(&protocompile.SourceResolver{
+		Accessor: protocompile.SourceAccessorFromMap(map[string]string{"kinds.proto": string(source)}),
+	})}
+	files, err := compiler.Compile(context.Background(), "kinds.proto")
+	if err != nil {
+		b.Fatal(err)
+	}
+	kind := files[0].Messages().ByName("All")
+	query, err := gojq.Parse(src)
+	if err != nil {
+		b.Fatal(err)
+	}
+	code, err := gojq.Compile(query)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	defer reportCPU(b)()
+	for b.Loop() {
+		in, out := dynamicpb.NewMessage(kind), dynamicpb.NewMessage(kind)
+		if err := proto.Unmarshal(data, in); err != nil {
+			b.Fatal(err)
+		}
+		text, err := protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true}.Marshal(in)
+		if err != nil {
+			b.Fatal(err)
+		}
+		v, _, err := json.Codec{}.Decode(text, codec.Limits{}) // exact numbers
+		if err != nil {
+			b.Fatal(err)
+		}
+		v, _ = code.Run(v).Next()
+		if err := protojson.Unmarshal(json.AppendCompact(nil, v), out); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := proto.Marshal(out); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// reportCPU measures up to the call of what it returns what the processor
+// spends on the benchmark and on its garbage: other load changes it little.
+func reportCPU(b *testing.B) func() {
+	spent := func() int64 {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+			b.Fatal(err)
+		}
+		return u.Utime.Nano() + u.Stime.Nano()
+	}
+	before := spent()
+	return func() { b.ReportMetric(float64(spent()-before)/float64(b.N), "cpu-ns/op") }
 }
