@@ -52,8 +52,7 @@ func TestRunAllocatesItsResult(t *testing.T) {
 				t.Fatal(result.Outcome, err)
 			}
 		}
-		run()
-		if n := testing.AllocsPerRun(20, run); n > 1 {
+		if n := codectest.Allocs(run); n > 1 {
 			t.Errorf("%s: %v allocations, want the new message alone", p.src, n)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/codec/codectest"
 	"github.com/sluice-proxy/sluice/codec/json"
 	"github.com/sluice-proxy/sluice/codec/plan"
 	"github.com/sluice-proxy/sluice/rules/internal/jq"
@@ -109,8 +110,7 @@ func TestRunsAllocateTheirResult(t *testing.T) {
 				t.Fatal(result.Outcome, err)
 			}
 		}
-		run()
-		if n := testing.AllocsPerRun(20, run); n > 1 {
+		if n := codectest.Allocs(run); n > 1 {
 			t.Errorf("%s: %v allocations, want the new text alone", src, n)
 		}
 	}
