@@ -60,14 +60,13 @@ func (x *exchange) readForm(h *half, format codec.Codec, limit int64) (done bool
 		}
 		return nil
 	})
-	_, err = f.follower.Write(b.raw)
-	passing = true
-	whole := f.follower.Last()
-	switch {
-	case err != nil:
+	if _, err := f.follower.Write(b.raw); err != nil {
 		b.fail(reasonOf(err, rules.ReasonDecode), err)
 		return true, nil
-	case whole < 0 || at == whole && f.judge(last) != nil:
+	}
+	passing = true
+	whole := f.follower.Last()
+	if whole < 0 || at == whole && f.judge(last) != nil {
 		return false, nil
 	}
 	value, original, err := m.Beginning(b.raw[:whole], codec.Limits{Size: codec.Bytes(limit)})

@@ -114,6 +114,38 @@ func TestWithoutADescriptorOnErrorDecides(t *testing.T) {
 	}
 }
 
+// Without a descriptor a rule that only reads may name fields by number. One that
+// names them by name finds nothing there, and is for on_error to decide.
+func TestWithoutADescriptorRulesReadFieldsByNumber(t *testing.T) {
+	s := startEcho(t, true)
+	for _, test := range []struct {
+		steps, where string
+		code         string
+	}{
+		{"request: [{when: '.[\"1\"] == \"bad\"', reject: {grpc: ABORTED}}]", "r/request[0].reject; rejected", "ABORTED"},
+		{"response: [{when: '.\"1\" | test(\"^b\")', reject: {grpc: ABORTED}}]", "r/response[0].reject; rejected", "ABORTED"},
+		{"request: [{when: '.[\"1\"] == \"other\"', reject: {grpc: ABORTED}}]", "", ""},
+		{"request: [{when: '.name == \"other\"', reject: {grpc: ABORTED}}]", "r/request[0].when; no_descriptor", "INTERNAL"},
+		{"request: [{when: '.[\"1\"] == .name', reject: {grpc: ABORTED}}]", "r/request[0].when; no_descriptor", "INTERNAL"},
+		{"request: [{jq: '.[\"1\"] = \"x\"'}]", "r/request; encode", "INTERNAL"},
+	} {
+		car := startSidecar(t, s.addr, []string{"route: r\nmatch: {grpc: \"test.v1.Items/*\"}\n" + test.steps + "\n"})
+		conn := dialCalls(t, car.addr)
+		for _, method := range []string{get, chat} {
+			e := s.call(t.Context(), t, conn, method, []*dynamicpb.Message{s.named("bad")})
+			if test.where == "" {
+				if e.status.Code() != codes.OK || !slices.Equal(e.names, []string{"bad"}) {
+					t.Errorf("%s, %s: got %v", test.steps, method, e)
+				}
+				continue
+			}
+			if err := isReject(e, test.code, test.where); err != nil {
+				t.Errorf("%s, %s: %v", test.steps, method, err)
+			}
+		}
+	}
+}
+
 func TestMessageSizes(t *testing.T) {
 	s := startEcho(t, false, grpc.MaxRecvMsgSize(100<<20))
 	big := s.named(strings.Repeat("x", 5<<20))

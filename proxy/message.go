@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/codec/protobuf"
 	"github.com/sluice-proxy/sluice/rules"
 )
 
@@ -50,6 +51,9 @@ func (x *exchange) stepStreamed(phase rules.Phase, fromCaller bool, m streamed) 
 	}
 	if !fromCaller {
 		in.Response = h.in
+	}
+	if m.format == nil && m.unknown != nil && steps.ReadsNumbers() {
+		m.format = protobuf.Raw() // steps that name fields by name would find none, and judge by that
 	}
 	if m.failed == nil && steps.RunsOn(m.format) {
 		limits := codec.Limits{Size: x.route.Limits().Message}

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/sluice-proxy/sluice/codec"
@@ -68,6 +69,19 @@ func (s *Steps) Members() (names []string, ok bool) {
 		names = append(names, more...)
 	}
 	return names, true
+}
+
+// ReadsNumbers reports whether the steps name fields of the message by numbers
+// alone, as those of a protobuf message without descriptor are named: no others
+// mean anything there.
+func (s *Steps) ReadsNumbers() bool {
+	names, ok := s.Members()
+	for _, name := range names {
+		if n, err := strconv.Atoi(name); err != nil || n <= 0 {
+			return false
+		}
+	}
+	return ok && len(names) > 0
 }
 
 // Phase is the part of the steps that a run covers.

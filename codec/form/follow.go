@@ -167,7 +167,7 @@ func (f *Follower) headers() bool {
 		return false
 	}
 	if err := read.read(&p); err != nil {
-		f.err = f.syntax(f.from, err.(*codec.SyntaxError).Msg) //nolint:errorlint // the reader's own, as it is
+		f.err = f.syntax(f.from, err.(*codec.SyntaxError).Msg)
 		return false
 	}
 	if f.err = f.part(p.name, f.begins); f.err != nil {
