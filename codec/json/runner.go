@@ -25,6 +25,10 @@ func (c Codec) Query(p *plan.Plan, data []byte, vars []codec.Value, limits codec
 	return r.Query(r, c, p, data, vars, limits)
 }
 
+// Whole reports whether text is one JSON value with nothing around it, in which at
+// most depth containers are open at once.
+func Whole(text []byte, depth int) bool { return skimValue(text, 0, depth) == len(text) }
+
 var runners = sync.Pool{New: func() any { return new(runner) }}
 
 // runner runs plans on texts without making values of them. Of a container of

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/codec/plan"
 	"github.com/sluice-proxy/sluice/codec/stream"
 )
 
@@ -41,6 +42,38 @@ func TestHostileEventCostsItsShare(t *testing.T) {
 			}
 		})
 	}
+}
+
+// BenchmarkEditEvent is an edit of one event of a stream, in place and by its value.
+func BenchmarkEditEvent(b *testing.B) {
+	event := []byte("id: 7\ndata: " + `{"id":7,"user":{"email":"ann@example.org","name":"Ann"},"tags":["new","sale"],"price":7.50}` + "\n\n")
+	p := &plan.Plan{
+		Places: []plan.Place{{Children: []int{1}}, {Kind: plan.Member, Key: "data", Children: []int{2}}, {Parent: 1, Kind: plan.Member, Key: "price"}},
+		Body:   []plan.Stmt{{Op: plan.Set, Place: 2, Expr: &plan.Expr{Op: plan.Literal, Value: 8}}},
+	}
+	b.Run("in place", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if r, err := (stream.SSE{}).Edit(p, event, nil, codec.Limits{}); err != nil || r.Outcome != plan.Changed {
+				b.Fatal(r, err)
+			}
+		}
+	})
+	b.Run("by value", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			v, original, err := stream.SSE{}.Decode(event, codec.Limits{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			after := maps.Clone(v.(map[string]any))
+			data := maps.Clone(after["data"].(map[string]any))
+			data["price"], after["data"] = 8, data
+			if _, err := (stream.SSE{}).Encode(original, after); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }
 
 // messages returns n messages of format, about 120 bytes each.

@@ -10,6 +10,7 @@ import (
 type choices struct {
 	bytes []byte
 	deep  int
+	under string // stands before the paths
 }
 
 func (c *choices) of(n int) int {
@@ -42,9 +43,9 @@ func (c *choices) path(loops bool) string {
 		if loops {
 			known = append(known, ".c[].a", ".c[].b", ".c[].e", ".c[]?.a", ".b[]?", ".f[]?.a", ".c[].f[].a", ".c[].f[]", ".c[].f[0].a", ".[].a", ".[]", ".[0].a", ".[].f[].a", ".d[]", ".c[]", ".a[]", ".c[].f.a")
 		}
-		return c.pick(known...)
+		return c.under + c.pick(known...)
 	}
-	p := "." + c.key()
+	p := c.under + "." + c.key()
 	for range c.of(3) {
 		switch c.of(7) {
 		case 0, 1, 2:
