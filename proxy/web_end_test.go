@@ -58,9 +58,9 @@ func TestResponsesOfWebCallsEndWithARefusal(t *testing.T) {
 	said := "grpc-status: 15\r\ngrpc-message: not this\r\nx-sluice-error: items/response[1].reject; rejected\r\n"
 	ended := envelope(2, `{"error":{"code":"data_loss","message":"not this"},"metadata":{"x-sluice-error":["items/response[1].reject; rejected"]}}`)
 	for _, version := range []bool{false, true} {
-		for _, sized := range []bool{false, true} {
+		for _, how := range []string{"plain", "sized", "gzip"} {
 			for media, end := range map[string]string{webProto: envelope(0x80, said), webText: envelope(0x80, said), connectProto: ended} {
-				t.Run(fmt.Sprintf("h2 %v sized %v %s", version, sized, media), func(t *testing.T) {
+				t.Run(fmt.Sprintf("h2 %v %s %s", version, how, media), func(t *testing.T) {
 					testbed.Leaks(t)
 					first, rest := envelopes(item("keep")), envelopes(item("secret"), item("more"))
 					read := func(s string) string { return s }
@@ -69,8 +69,18 @@ func TestResponsesOfWebCallsEndWithARefusal(t *testing.T) {
 						read = func(s string) string { return ofText(t, s) }
 					}
 					upstream := &pieces{contentType: media, body: []string{first, rest}}
-					if sized {
+					switch how {
+					case "sized":
 						upstream.fields = []string{"Content-Length", fmt.Sprint(len(first + rest))}
+					case "gzip":
+						upstream.fields, upstream.body = []string{"Content-Encoding", "gzip"}, []string{squeezed(first + rest)}
+						read = func(s string) string {
+							s = strings.TrimPrefix(opened(t, envelope(1, s))[0], "1 ")
+							if media == webText {
+								s = ofText(t, s)
+							}
+							return s
+						}
 					}
 					s := startSidecar(t, upstream.start(t), []string{webRule}, itemsKnown(t))
 					c := testbed.Client(t, version, s.addr)
@@ -160,7 +170,7 @@ func TestErrorsOfConnectAreNoMessages(t *testing.T) {
 	}
 }
 
-// What cannot be read is never passed by a decision.
+// What cannot be read is never passed by a decision, unless the route says so.
 func TestWebCallsThatCannotBeReadGoToOnError(t *testing.T) {
 	for name, test := range map[string]struct {
 		method, path, media, body string
@@ -175,16 +185,26 @@ func TestWebCallsThatCannotBeReadGoToOnError(t *testing.T) {
 		"unary, no item":    {"POST", get, connectUnary, "\x0a\x05x", rules.ReasonDecode, 400},
 	} {
 		for _, version := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s h2 %v", name, version), func(t *testing.T) {
-				testbed.Leaks(t)
-				upstream := &pieces{contentType: test.media}
-				s := startSidecar(t, upstream.start(t), []string{webRule}, itemsKnown(t))
-				got := testbed.Do(t, testbed.Client(t, version, s.addr), testbed.Request(t, test.method, "http://x"+test.path, test.body, "Content-Type", test.media))
-				path, _, _ := strings.Cut(test.path, "?")
-				if record := s.record(path); got.StatusCode != test.status || record.Error == nil || record.Error.Reason != string(test.reason) {
-					t.Errorf("got %d %q, %v, record %v", got.StatusCode, got.Text, got.Header, record.Error)
-				}
-			})
+			for _, onError := range []string{"reject", "pass"} {
+				t.Run(fmt.Sprintf("%s h2 %v %s", name, version, onError), func(t *testing.T) {
+					testbed.Leaks(t)
+					upstream := &pieces{contentType: test.media}
+					request, _, _ := strings.Cut(webRule, "response:")
+					s := startSidecar(t, upstream.start(t), []string{request + "on_error: " + onError + "\n"}, itemsKnown(t))
+					got := testbed.Do(t, testbed.Client(t, version, s.addr), testbed.Request(t, test.method, "http://x"+test.path, test.body, "Content-Type", test.media))
+					path, _, _ := strings.Cut(test.path, "?")
+					status := test.status
+					if onError == "pass" {
+						status = 200
+						if sent := <-upstream.heard; sent != test.body {
+							t.Errorf("sent %q", sent)
+						}
+					}
+					if record := s.record(path); got.StatusCode != status || record.Error == nil || record.Error.Reason != string(test.reason) {
+						t.Errorf("got %d %q, %v, record %v", got.StatusCode, got.Text, got.Header, record.Error)
+					}
+				})
+			}
 		}
 	}
 }
