@@ -33,7 +33,11 @@ func (x *dryLane) send() error {
 	}
 	x.record.Attempts = 1
 	x.response.in, x.response.out = x.q.Response, x.q.Response
-	x.response.body = dryBody(x.exchange, x.q.ResponseBody)
+	data := x.q.ResponseBody
+	if x.request.in.Method == http.MethodHead || bodiless(x.q.Response.Status) {
+		data = nil // nobody could send one
+	}
+	x.response.body = dryBody(x.exchange, data)
 	return nil
 }
 

@@ -137,6 +137,20 @@ func TestAnExplanationHasTheBodyAfterEachStep(t *testing.T) {
 	}
 }
 
+func TestAnExplanationOfHEADHasNoBody(t *testing.T) {
+	live := new(rules.Live)
+	live.Swap(compile(t, "route: r\nresponse: [{jq: .a = 2}]\n"))
+	cfg := proxy.Config{Rules: live}
+	allFormats(&cfg)
+	e, err := proxy.Explain(t.Context(), cfg, proxy.Question{
+		Direction: rules.Inbound, Head: &rules.Head{Method: "HEAD", Path: "/"},
+		Response: &rules.Head{Status: 200, Fields: rules.Fields{{Name: "content-type", Value: "application/json"}}}, ResponseBody: []byte(`{"a":1}`),
+	})
+	if err != nil || e.Record.Status != 200 || e.Record.Response.Body.Size != 0 || e.Record.Response.Edited {
+		t.Errorf("got %+v, %v", e, err)
+	}
+}
+
 func TestAnExplanationHasTheBreakerAndDoesNotCount(t *testing.T) {
 	addr := testbed.HTTP(t, testbed.Loopback(t), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }))
 	s := startSidecar(t, addr, []string{"route: r\nupstream: {breaker: {trip: .failures > 1}}\n"})

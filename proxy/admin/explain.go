@@ -116,7 +116,10 @@ func (q *Question) Parse() (proxy.Question, error) {
 	at := strings.IndexAny(target+"/", "/?")
 	host, target := target[:at], target[at:]
 	path, query, _ := strings.Cut(target, "?")
-	if path == "" {
+	switch {
+	case method == http.MethodConnect:
+		path = "" // its target is the host
+	case path == "":
 		path = "/"
 	}
 	if strings.ContainsFunc(target, func(r rune) bool { return r <= ' ' || r == 0x7f }) {

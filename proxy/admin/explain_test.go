@@ -30,6 +30,7 @@ func TestQuestionsAreReadAsPeopleWriteThem(t *testing.T) {
 	for _, test := range []struct{ question, want string }{
 		{`{"method": "get", "url": "http://orders:8080/v1/orders/7?a=1&b#f"}`, "inbound GET orders:8080 /v1/orders/7 a=1&b to 0.0.0.0:8080 []"},
 		{`{"method": "GET", "url": "orders"}`, "inbound GET orders / to 0.0.0.0:80 []"},
+		{`{"method": "CONNECT", "url": "orders:443"}`, "inbound CONNECT orders:443 to 0.0.0.0:443 []"},
 		{`{"method": "GET", "url": "/a", "headers": {"Host": "x"}}`, "inbound GET x /a to 0.0.0.0:80 []"},
 		{`{"method": "GET", "url": "https://[::1]/a%2Fb", "direction": "outbound"}`, "outbound GET [::1] /a%2Fb to [::1]:443 []"},
 		{`{"method": "GET", "url": "http://10.0.0.1:81/", "destination": "10.0.0.2:82"}`, "inbound GET 10.0.0.1:81 / to 10.0.0.2:82 []"},
