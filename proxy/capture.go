@@ -12,22 +12,43 @@ import (
 // the goroutine that copies and read by finish, which may come earlier: a
 // response can end while the request is still being sent.
 type capture struct {
-	max  int
-	mu   sync.Mutex
-	head []byte
-	size int64
+	max   int
+	alone bool // one goroutine has it, and needs no lock
+	mu    sync.Mutex
+	head  []byte
+	size  int64
 
 	follow func([]byte) // is shown all that passes; may be nil
 }
 
+func (c *capture) lock() {
+	if !c.alone {
+		c.mu.Lock()
+	}
+}
+
+func (c *capture) unlock() {
+	if !c.alone {
+		c.mu.Unlock()
+	}
+}
+
+// share lets another goroutine have c too, which is started after it. A nil
+// capture is nobody's.
+func (c *capture) share() {
+	if c != nil {
+		c.alone = false
+	}
+}
+
 // lentCapture keeps what observers may see of a body, in memory that is used
-// again: it is theirs for as long as they are told. It returns nil if nobody
-// looks.
+// again: it is theirs for as long as they are told. It is this goroutine's alone
+// until it is shared. It returns nil if nobody looks.
 func (p *Proxy) lentCapture(c *capture) *capture {
 	if !p.watched || p.Capture == 0 {
 		return nil
 	}
-	c.max, c.head, c.size = int(p.Capture), kept(c.head), 0
+	c.max, c.alone, c.head, c.size = int(p.Capture), true, kept(c.head), 0
 	return c
 }
 
@@ -38,8 +59,8 @@ func (c *capture) add(b []byte) {
 	if c == nil || len(b) == 0 {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.lock()
+	defer c.unlock()
 	c.size += int64(len(b))
 	if c.follow != nil {
 		c.follow(b)
@@ -54,8 +75,8 @@ func (c *capture) full() bool {
 	if c == nil {
 		return true
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.lock()
+	defer c.unlock()
 	return len(c.head) == c.max
 }
 
@@ -64,14 +85,14 @@ func (c *capture) skip(n int64) {
 	if c == nil {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.lock()
+	defer c.unlock()
 	c.size += n
 }
 
 func (c *capture) payload() Payload {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.lock()
+	defer c.unlock()
 	return Payload{Bytes: c.head[:len(c.head):len(c.head)], Size: c.size}
 }
 
@@ -87,6 +108,9 @@ func payloadOf(data []byte, max codec.Bytes, c codec.Codec) Payload {
 // observed describes the body for the record: as received and, if a rule
 // changed it, as sent on.
 func (b *body) observed(fields func(name string) string) (received, sent Payload) {
+	if b.seen == nil && !b.whole {
+		return Payload{}, Payload{} // there was none, or nobody looked
+	}
 	max := b.x.p.Capture
 	format := b.codec
 	coding := ""

@@ -30,6 +30,7 @@ func (x *exchange1) send() error {
 	if !x.requestSent() {
 		x.pumped = true
 		x.pumpDone.Store(false)
+		x.request.body.seen.share()
 		x.pumping.Go(x.pump)
 	}
 	return x.awaitReply()

@@ -21,10 +21,14 @@ type Field struct{ Name, Value string }
 // compared without case; repeats are separate entries.
 type Fields []Field
 
+// sameName compares names without case. They are ASCII (RFC 9110, 5.6.2), so that
+// those of another length are others.
+func sameName(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }
+
 // Get returns the first value of name, or "".
 func (f Fields) Get(name string) string {
 	for i := range f {
-		if strings.EqualFold(f[i].Name, name) {
+		if sameName(f[i].Name, name) {
 			return f[i].Value
 		}
 	}
@@ -35,7 +39,7 @@ func (f Fields) Get(name string) string {
 func (f Fields) Values(name string) []string {
 	var values []string
 	for i := range f {
-		if strings.EqualFold(f[i].Name, name) {
+		if sameName(f[i].Name, name) {
 			values = append(values, f[i].Value)
 		}
 	}
@@ -45,7 +49,7 @@ func (f Fields) Values(name string) []string {
 // Has reports whether there is a line of that name.
 func (f Fields) Has(name string) bool {
 	for i := range f {
-		if strings.EqualFold(f[i].Name, name) {
+		if sameName(f[i].Name, name) {
 			return true
 		}
 	}
@@ -65,7 +69,7 @@ func (f Fields) With(name string, values ...string) Fields {
 	}
 	for i := range f {
 		switch {
-		case !strings.EqualFold(f[i].Name, name):
+		case !sameName(f[i].Name, name):
 			out = append(out, f[i])
 		case !placed:
 			place(f[i].Name)
