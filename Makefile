@@ -46,12 +46,12 @@ cover: ## coverage of the tests by package, and cover.html
 image: ## build the container image with buildah; needs root
 	./test/image/build sluice
 
-bench: ## Sluice beside nginx, HAProxy and ReverseProxy, ten minutes; see BENCHMARKS.md
+bench: ## Sluice beside nginx, HAProxy and ReverseProxy, twelve minutes; see BENCHMARKS.md
 	./test/bench/peers
 	$(GO) run ./test/bench $(BENCH)
 
-bench-codecs: ## codecs and rules beside the usual libraries, two minutes; see BENCHMARKS.md
-	$(GO) run ./test/bench -codecs -for 200ms $(BENCH)
+bench-codecs: ## codecs and rules beside the usual libraries, a minute or two; see BENCHMARKS.md
+	$(GO) run ./test/bench -codecs -for 100ms $(BENCH)
 
 bench-go: ## the benchmarks of single functions, to be compared with benchstat
 	$(GO) test -run '^$$' -bench . -benchmem -count 5 ./...

@@ -174,7 +174,10 @@ func jsonCase(id, length string, size int, e traffic.Edit, g gate) benchCase {
 		Proxies: []string{sluiceEdit, sluice, nginxLua, haproxyLua},
 		Gates:   []gate{g, {Name: sluiceEdit, Peer: haproxyLua}, {Name: sluiceEdit, Peer: sluice, Plus: true}},
 	}
-	if id == "8" {
+	switch id {
+	case "10": // as in case 8
+		c.Proxies, c.Gates = slices.DeleteFunc(c.Proxies, func(name string) bool { return name == sluice }), c.Gates[:2]
+	case "8":
 		c.Others[sluiceGet] = traffic.Spec{Kind: traffic.Get, Conns: 64}
 		c.Proxies = slices.Insert(c.Proxies, 2, sluiceGet)
 		c.Gates = append(c.Gates, gate{Name: sluiceEdit, Peer: sluiceGet, Plus: true, Aim: 3})
