@@ -15,6 +15,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/codec/json"
+	"github.com/sluice-proxy/sluice/codec/xml"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/test/testbed"
 )
@@ -330,6 +332,38 @@ response:
 	r := testbed.Get(t, c, "http://x/")
 	if r.StatusCode != 203 || r.Text != `{"stale":true}` || r.Header.Get("X-Stale") != "1" || r.ContentLength != 14 {
 		t.Errorf("fallback: %d %q %q", r.StatusCode, r.Text, r.Header)
+	}
+}
+
+// A fallback is in the format that its caller reads.
+func TestFallbacksAreInTheFormatOfTheirCaller(t *testing.T) {
+	testbed.Leaks(t)
+	for _, test := range []struct{ headers, accept, contentType, want, as string }{
+		{"", "", "", `{"order":{"id":"7"}}`, "application/json"},
+		{"", "application/xml, */*;q=0.1", "", "<order><id>7</id></order>", "application/xml"},
+		{"", "text/html, application/json;q=0.5, application/xml;q=0.9", "application/json", "<order><id>7</id></order>", "application/xml"},
+		{"", "*/*", "application/xml", "<order><id>7</id></order>", "application/xml"},
+		{"", "application/json", "application/xml", `{"order":{"id":"7"}}`, "application/json"},
+		{"headers: {content-type: application/xml}, ", "application/json", "", "<order><id>7</id></order>", "application/xml"},
+	} {
+		for _, h2 := range []bool{false, true} {
+			rule := "route: r\nupstream: {breaker: {trip: .failures >= 1, open: 1h, fallback: {status: 200, " + test.headers + "body: {order: {id: \"7\"}}}}}\n"
+			s := startSidecar(t, testbed.Refused(t), []string{rule}, func(c *proxy.Config) {
+				c.Codecs = codec.NewRegistry(codec.Format{Codec: json.Codec{}, Types: []string{"application/json"}}, codec.Format{Codec: xml.Codec{}, Types: []string{"application/xml"}})
+			})
+			c := testbed.Client(t, h2, s.addr)
+			testbed.Get(t, c, "http://x/")
+			await(s, func(b *proxy.BreakerChange) bool { return b.To == "open" })
+			r := testbed.Request(t, "POST", "http://x/", "")
+			for name, value := range map[string]string{"Accept": test.accept, "Content-Type": test.contentType} {
+				if value != "" {
+					r.Header.Set(name, value)
+				}
+			}
+			if got := testbed.Do(t, c, r); got.StatusCode != 200 || strings.TrimSpace(got.Text) != test.want || got.Header.Get("Content-Type") != test.as {
+				t.Errorf("%+v, h2 %v: got %d %q %q", test, h2, got.StatusCode, got.Text, got.Header)
+			}
+		}
 	}
 }
 

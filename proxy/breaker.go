@@ -178,7 +178,7 @@ func (x *exchange) fallBack() bool {
 	head := &rules.Head{Status: a.Status, Fields: a.Headers}
 	var data []byte
 	if a.HasBody {
-		format, contentType := x.answerFormat()
+		format, contentType := x.answerFormat(a.Headers.Get("Content-Type"))
 		var err error
 		if data, err = format.Encode(nil, a.Body); err != nil {
 			return false
@@ -198,11 +198,11 @@ func (x *exchange) fallen(head *rules.Head, data []byte, size int64) {
 	x.record.Answered = answeredFallback
 }
 
-// answerFormat is what the caller reads: what it sent, else what it asks for,
-// else JSON.
-func (x *exchange) answerFormat() (codec.Codec, string) {
-	for _, name := range []string{"Content-Type", "Accept"} {
-		value := x.request.in.Fields.Get(name)
+// answerFormat is what the caller reads: what the answer says that it is, else
+// what the caller asks for, else what it sent, else JSON.
+func (x *exchange) answerFormat(said string) (codec.Codec, string) {
+	fields := x.request.in.Fields
+	for _, value := range append(append([]string{said}, acceptable(fields.Values("Accept"))...), fields.Get("Content-Type")) {
 		if format, ok := x.p.Codecs.ByContentType(value); ok {
 			return format, value
 		}
