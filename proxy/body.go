@@ -104,11 +104,21 @@ func (x *exchange) read(h *half, needs rules.Needs, empty bool) error {
 		return nil
 	}
 	if framed, ok := format.(stream.Format); ok && b.size != 0 && !x.translates() {
-		if x.sized && h == &x.request {
-			b.input.Skipped = "skipped_format"
-			return nil
+		if x.sized && h == &x.request { // gather needs all of it
+			limit := int64(x.route.Limits().Body)
+			if err := b.load(limit); err != nil {
+				return err
+			}
+			if !b.whole {
+				b.failTooLarge(limit)
+				return nil
+			}
+			b.whole = false
 		}
-		x.readMessages(h, framed, nil)
+		raw := b.raw
+		if x.readMessages(h, framed, nil); b.messages != nil {
+			b.messages.all = raw
+		}
 		return nil
 	}
 	limit := int64(x.route.Limits().Body)

@@ -25,6 +25,7 @@ type messageBody struct {
 	enveloped  *enveloped // of a gRPC-Web or Connect call: web.go; nil if format says all
 	splitter   stream.Splitter
 	phase      rules.Phase // of the next message
+	all        []byte      // that source reads, if it was had before; else nil
 	form       *formBody   // is read in place of all that follows; nil: it is none
 	rows       *rows       // the messages are the rows of one; nil: they are not
 
@@ -124,6 +125,22 @@ func (x *exchange) stepMessages(steps *rules.Steps, h *half, seen *Half, respons
 	if steps.Needs().Edits {
 		h.out = withoutDigests(h.out)
 	}
+	return nil
+}
+
+// gather takes the messages of a request of HTTP/1.0 through their steps before it
+// leaves: its length has to be known.
+func (x *exchange) gather(h *half) error {
+	b := &h.body
+	if !x.sized || h != &x.request || b.messages == nil || b.messages.enveloped != nil || b.messages.rows != nil {
+		return nil
+	}
+	data, err := io.ReadAll(b.messages)
+	if err != nil {
+		return b.messages.failed()
+	}
+	b.raw, b.whole, b.plain = b.messages.all, true, data
+	b.edited, b.isEdited, b.messages = data, true, nil
 	return nil
 }
 

@@ -42,7 +42,10 @@ func (x *exchange) transformResponse() error {
 
 func (x *exchange) transform(steps *rules.Steps, h *half, seen *Half, response *rules.Head) error {
 	if h.body.messages != nil {
-		return x.stepMessages(steps, h, seen, response) // messages.go
+		if err := x.stepMessages(steps, h, seen, response); err != nil { // messages.go
+			return err
+		}
+		return x.gather(h)
 	}
 	if h.body.none {
 		return x.stepHead(steps, h, seen, response)
