@@ -66,7 +66,7 @@ func (x *exchange) readForm(h *half, format codec.Codec, limit int64) (done bool
 	}
 	passing = true
 	whole := f.follower.Last()
-	if whole < 0 || at == whole && f.judge(last) != nil {
+	if whole < 0 || at == whole && slices.Contains(names, last) {
 		return false, nil
 	}
 	value, original, err := m.Beginning(b.raw[:whole], codec.Limits{Size: codec.Bytes(limit)})
