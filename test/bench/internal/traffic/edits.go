@@ -154,10 +154,10 @@ func (o order) proto() []byte {
 	return b
 }
 
-// orderProto is at most size bytes on the wire, and nearly as many.
-func orderProto(size int) order {
+// orderProto is at most protoOrder bytes on the wire, and nearly as many.
+func orderProto() order {
 	items := 0
-	for len(newOrder(items+1).proto()) <= size {
+	for len(newOrder(items+1).proto()) <= protoOrder {
 		items++
 	}
 	return newOrder(items)

@@ -40,7 +40,7 @@ func newGRPCClient(c *conn, shared *caller) *grpcClient {
 	case Bidi:
 		path = bidiPath
 	case Call:
-		o := orderProto(protoOrder)
+		o := orderProto()
 		path, sent, want = e.Method(), frameMessage(o.proto()), frameMessage(o.after(e).proto())
 	}
 	g := &grpcClient{

@@ -32,7 +32,7 @@ type grpcMethod struct {
 func grpcMethods() map[string]grpcMethod {
 	methods := map[string]grpcMethod{bidiPath: {echo: true}, unaryPath: {want: framed}}
 	for _, e := range []Edit{"", Mask} {
-		methods[e.Method()] = grpcMethod{want: frameMessage(orderProto(protoOrder).after(e).proto())}
+		methods[e.Method()] = grpcMethod{want: frameMessage(orderProto().after(e).proto())}
 	}
 	return methods
 }

@@ -67,7 +67,7 @@ func TestOrdersAreNearlyOfTheirSize(t *testing.T) {
 			t.Errorf("%d B of JSON for %d", len(text), size)
 		}
 	}
-	if n := len(orderProto(protoOrder).proto()); n > protoOrder || n < protoOrder*9/10 {
+	if n := len(orderProto().proto()); n > protoOrder || n < protoOrder*9/10 {
 		t.Errorf("%d B of protobuf for %d", n, protoOrder)
 	}
 }
@@ -89,7 +89,7 @@ func TestChunksAreReadWhole(t *testing.T) {
 }
 
 func TestABodyIsJudgedByWhatItSays(t *testing.T) {
-	o := orderProto(protoOrder)
+	o := orderProto()
 	c := newChecker(o.after(Mask))
 	text, err := json.Marshal(o.after(Mask))
 	if err != nil {
