@@ -121,15 +121,23 @@ func (x *netLane) carry(caller grpc.ServerStream) error {
 	if err != nil {
 		return err
 	}
+	sent := make(chan error, 1)
 	x.joined.running.Go(func() {
 		err := x.guard(func() error { return x.callerToUpstream(caller, upstream, first) })
 		if err != nil {
 			cancel(err) // ends upstreamToCaller
 		}
+		sent <- err
 	})
 	err = x.upstreamToCaller(ctx, upstream, caller)
-	if cause := context.Cause(ctx); cause != nil && caller.Context().Err() == nil {
+	switch cause := context.Cause(ctx); {
+	case cause == nil:
+	case caller.Context().Err() == nil:
 		return cause // of callerToUpstream, which comes before the upstream's end
+	case err != nil && x.ctx.Err() == nil: // grpc-go ends a call before it says that a message of it is too large
+		if failed := <-sent; failed != nil {
+			return failed
+		}
 	}
 	return err
 }
