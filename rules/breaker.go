@@ -20,6 +20,7 @@ type Breaker struct {
 	Spec string
 
 	route            *Route
+	at               Position
 	failure, trip    *judge
 	failureReadsBody bool
 }

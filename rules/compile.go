@@ -129,6 +129,7 @@ func (c *compiler) compile(common *shared) {
 	if b := t.upstream.V.breaker; b.At != nil {
 		r.breaker = c.breaker(b.V)
 	}
+	r.cases = c.cases(t.tests.V)
 	if t.match.V.direction.At == nil && common.differs() {
 		other := *r
 		last := common.of(Outbound)
@@ -174,19 +175,19 @@ func stepsOf(r *Route, steps []step) *Steps {
 
 func (c *compiler) step(item document.Value[stepText], s sees) step {
 	t := item.V
-	out := step{name: item.At.Path, when: compileProgram(t.when, s)}
+	out := step{name: item.At.Path, at: item.At.Position(), when: compileProgram(t.when, s)}
 	actions := 0
 	if t.jq.At != nil {
 		actions++
-		out.name, out.jq = t.jq.At.Path, compileProgram(t.jq, s)
+		out.name, out.at, out.jq = t.jq.At.Path, t.jq.At.Position(), compileProgram(t.jq, s)
 	}
 	if t.head.At != nil {
 		actions++
-		out.name, out.head = t.head.At.Path, compileProgram(t.head, s)
+		out.name, out.at, out.head = t.head.At.Path, t.head.At.Position(), compileProgram(t.head, s)
 	}
 	if t.reject.At != nil {
 		actions++
-		out.name, out.reject = t.reject.At.Path, rejectOf(t.reject)
+		out.name, out.at, out.reject = t.reject.At.Path, t.reject.At.Position(), rejectOf(t.reject)
 	}
 	if actions > 1 {
 		item.At.Report(codeStep, "make a step of each", "a step does one thing")
@@ -231,8 +232,8 @@ func statusesOf(t answerText, status int, grpc Code) (int, Code) {
 func (c *compiler) breaker(t breakerText) *Breaker {
 	b := &Breaker{
 		Window: t.window.Or(10 * time.Second), Open: t.open.Or(30 * time.Second), Probes: int(t.probes.Or(1)),
-		route: c.route,
-		trip:  judgeOf(compileOr(t.trip, defaultTrip, tripSees()), "", c.route.limits),
+		route: c.route, at: c.text.upstream.V.breaker.At.Position(),
+		trip: judgeOf(compileOr(t.trip, defaultTrip, tripSees()), "", c.route.limits),
 	}
 	failure, member := compileOr(t.failure, defaultFailure, failureSees()), ""
 	if b.failureReadsBody = t.failure.At != nil && failure != nil && failure.jq.UsesInputField("body"); b.failureReadsBody {

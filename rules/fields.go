@@ -38,7 +38,7 @@ type fileText struct {
 	upstream document.Value[upstreamText]
 	onError  document.Value[OnError]
 	limits   document.Value[limitsText]
-	tests    document.Value[codec.Value]
+	tests    document.Value[[]document.Value[caseText]]
 }
 
 type mode string
@@ -121,8 +121,8 @@ func fileType() document.Type[fileText] {
 		document.Key("limits", document.Object(limitsTable()), func(t *f) *document.Value[limitsText] { return &t.limits },
 			"What the route may cost."),
 		document.LaterKey[f]("redact", "What never shows in tap, logs and recordings."),
-		document.Key("tests", document.Any(), func(t *f) *document.Value[codec.Value] { return &t.tests },
-			"Cases to run offline; they have no effect on traffic."),
+		document.Key("tests", casesType(), func(t *f) *document.Value[[]document.Value[caseText]] { return &t.tests },
+			"Cases that `sluice test` runs offline; they have no effect on traffic."),
 	})
 }
 

@@ -24,6 +24,7 @@ const outputFloor = 8 * codec.MiB
 type program struct {
 	jq     *jq.Program
 	path   string // request[0].jq
+	at     Position
 	source string
 	uses   []bool // by the index in variables
 }
@@ -69,7 +70,7 @@ func compileProgram(t text, s sees) *program {
 		}
 		return nil
 	}
-	p := &program{jq: compiled, path: t.At.Path, source: t.V, uses: make([]bool, len(variables))}
+	p := &program{jq: compiled, path: t.At.Path, at: t.At.Position(), source: t.V, uses: make([]bool, len(variables))}
 	good := true
 	for i, v := range variables {
 		p.uses[i] = compiled.Uses(v)

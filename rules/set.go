@@ -68,6 +68,7 @@ type Route struct {
 	onError                OnError
 	limits                 Limits
 	position               Position
+	cases                  []*Case
 
 	outbound *Route // what it is for outbound exchanges; nil: the same
 }

@@ -21,6 +21,7 @@ type Steps struct {
 // step is one compiled step: jq, head and reject exclude each other.
 type step struct {
 	name   string   // request[0].jq
+	at     Position // of its action
 	when   *program // nil: always
 	judge  *judge   // of when, if that looks at a head or at variables alone; else nil
 	jq     *program

@@ -48,6 +48,10 @@ func unescaped(text []byte) string {
 
 // name says in words what s takes.
 func (s Shape) name() string {
+	if s.Null {
+		s.Null = false
+		return s.name() + ", or null"
+	}
 	switch {
 	case s.Kind == "later":
 		return "not yet"
@@ -63,6 +67,8 @@ func (s Shape) name() string {
 		return "a map to " + s.Items.name()
 	case s.Kind == "program":
 		return "jq"
+	case s.Kind == "instant":
+		return "an instant"
 	case s.Kind == "any":
 		return "anything"
 	case s.Kind == "string" && len(s.Enum) == 0:

@@ -6,8 +6,11 @@ package document
 // be said in a schema, such as whether a program compiles, it lets through.
 func (s Shape) Schema() map[string]any {
 	out := s.schema()
-	if s.Short != nil {
+	switch {
+	case s.Short != nil:
 		return map[string]any{"anyOf": []any{s.Short.Schema(), out}}
+	case s.Null:
+		return map[string]any{"anyOf": []any{out, map[string]any{"type": "null"}}}
 	}
 	return out
 }
@@ -36,6 +39,8 @@ func (s Shape) schema() map[string]any {
 		return map[string]any{"type": "boolean"}
 	case "duration":
 		return map[string]any{"type": "string", "pattern": durationPattern}
+	case "instant":
+		return map[string]any{"type": "string", "pattern": instantPattern}
 	case "size":
 		size := map[string]any{"type": "string", "pattern": sizeText.String()}
 		if len(s.Enum) > 0 {
@@ -53,6 +58,9 @@ func (s Shape) schema() map[string]any {
 
 // durationPattern is what [time.ParseDuration] takes, but zero and less.
 const durationPattern = `^\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$`
+
+// instantPattern is the form of what RFC 3339 takes.
+const instantPattern = `^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.,][0-9]+)?(Z|[-+][0-9]{2}:[0-9]{2})$`
 
 func (s Shape) objectSchema() map[string]any {
 	properties := make(map[string]any)

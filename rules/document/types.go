@@ -37,12 +37,13 @@ type Type[T any] struct {
 
 // Shape describes the values of a [Type], for a schema and a reference.
 type Shape struct {
-	Kind   string // string, program, integer, boolean, duration, size, list, map, object, any, later
+	Kind   string // string, program, integer, boolean, duration, size, instant, list, map, object, any, later
 	Enum   []any  // of a string: all that it can be; of a size: what it can be beside sizes
 	Items  *Shape // of a list or a map
 	Single bool   // of a list: one item may stand without the list
 	Fields []Info // of an object
 	Short  *Shape // of an object: what may stand in its place
+	Null   bool   // null may stand in its place
 
 	Lowest, Highest int64 // of an integer
 }
@@ -113,6 +114,34 @@ func Parsed[T any](hint string, parse func(string) (T, error)) Type[T] {
 			n.Report(CodeBadValue, hint, "%s", err)
 		}
 		return v, err == nil
+	}}
+}
+
+// OrNull is t, or null, which is read as the zero value.
+func OrNull[T any](t Type[T]) Type[T] {
+	shape := t.Shape
+	shape.Null = true
+	return Type[T]{shape, func(n *Node) (T, bool) {
+		if n.Kind == Scalar && n.tag == "!!null" {
+			var none T
+			return none, true
+		}
+		return t.Read(n)
+	}}
+}
+
+// Instant takes an instant as RFC 3339 writes it.
+func Instant() Type[time.Time] {
+	return Type[time.Time]{Shape{Kind: "instant"}, func(n *Node) (time.Time, bool) {
+		if n.Kind != Scalar || n.tag != "!!str" && n.tag != "!!timestamp" {
+			_, ok := n.wrongType("an instant")
+			return time.Time{}, ok
+		}
+		t, err := time.Parse(time.RFC3339, n.Text)
+		if err != nil {
+			n.Report(CodeBadValue, "such as 2026-03-01T12:00:00Z", "%q is no instant", n.Text)
+		}
+		return t, err == nil
 	}}
 }
 
@@ -382,5 +411,5 @@ func (n *Node) broken() bool { return n.Kind == Scalar && n.tag == "" }
 
 // lacking reports whether n is null where s needs a value.
 func (n *Node) lacking(s Shape) bool {
-	return n.Kind == Scalar && n.tag == "!!null" && s.Kind != "any" && (s.Kind != "program" || n.Text == "")
+	return n.Kind == Scalar && n.tag == "!!null" && s.Kind != "any" && !s.Null && (s.Kind != "program" || n.Text == "")
 }

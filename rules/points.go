@@ -1,0 +1,68 @@
+package rules
+
+// Point is a place of a rule file that a case can reach, in one or two ways.
+type Point struct {
+	Position Position
+	Step     string // as reports name it: request[0].jq, match.where, upstream.breaker
+	Kind     PointKind
+}
+
+// PointKind says what there is to reach.
+type PointKind string
+
+// The kinds. Step and Opened are reached once; a condition twice: true and false.
+const (
+	PointStep    PointKind = "step"    // it runs
+	PointWhen    PointKind = "when"    // of a step
+	PointWhere   PointKind = "where"   // of a match
+	PointFailure PointKind = "failure" // of a breaker
+	PointOpened  PointKind = "opened"  // a breaker opens
+)
+
+// Condition reports whether the point is to be reached in two ways.
+func (k PointKind) Condition() bool { return k != PointStep && k != PointOpened }
+
+// Points returns all that cases of the route can reach, in the order of the file.
+// What stands in a shared file is a point of every route; its position is one.
+func (r *Route) Points() []Point {
+	var points []Point
+	if w := r.match.where; w != nil {
+		points = append(points, Point{w.at, "match.where", PointWhere})
+	}
+	seen := make(map[Position]bool)
+	for _, route := range []*Route{r, r.outbound} {
+		if route == nil {
+			continue
+		}
+		for _, steps := range []*Steps{route.request, route.response} {
+			points = steps.points(points, seen)
+		}
+	}
+	if b := r.breaker; b != nil {
+		if b.failure.at.Line > 0 {
+			points = append(points, Point{b.failure.at, failurePath, PointFailure})
+		}
+		points = append(points, Point{b.at, breakerPath, PointOpened})
+	}
+	return points
+}
+
+const breakerPath = "upstream.breaker"
+
+func (s *Steps) points(points []Point, seen map[Position]bool) []Point {
+	if s == nil {
+		return points
+	}
+	for i := range s.steps {
+		step := &s.steps[i]
+		if seen[step.at] {
+			continue
+		}
+		seen[step.at] = true
+		if step.when != nil {
+			points = append(points, Point{step.when.at, step.name, PointWhen})
+		}
+		points = append(points, Point{step.at, step.name, PointStep})
+	}
+	return points
+}
