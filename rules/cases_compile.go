@@ -2,7 +2,6 @@ package rules
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -37,7 +36,7 @@ func (c *compiler) cases(list []document.Value[caseText]) (out []*Case) {
 		c.caseRequest(k, v)
 		if t.response.At != nil {
 			k.Response = &CaseMessage{
-				Head: &Head{Status: int(t.response.V.status.Or(http.StatusOK)), Fields: givenFields(t.response.V.headers)},
+				Head: &Head{Status: int(t.response.V.status.Or(200)), Fields: givenFields(t.response.V.headers)},
 				GRPC: t.response.V.grpc.V, Body: caseBody(&t.response.V),
 			}
 			c.onlyOfCalls(t.response.V.grpc)
@@ -73,9 +72,9 @@ func (c *compiler) caseRequest(k *Case, v document.Value[caseText]) {
 	k.Request.Head = h
 	c.casePath(h, v)
 	if h.Method == "" {
-		h.Method = http.MethodGet
+		h.Method = "GET"
 		if k.Request.Body.Given {
-			h.Method = http.MethodPost
+			h.Method = "POST"
 		}
 	}
 	if h.Host == "" && len(m.hosts) > 0 {
@@ -119,7 +118,7 @@ func (c *compiler) caseRequest(k *Case, v document.Value[caseText]) {
 func (c *compiler) casePath(h *Head, v document.Value[caseText]) {
 	t, m := &v.V.request.V, &c.route.match
 	if len(m.grpc) > 0 {
-		h.Method = t.method.Or(http.MethodPost)
+		h.Method = t.method.Or("POST")
 		for _, p := range t.params.V {
 			p.Key.At.Report(codeTest, "", "a gRPC pattern has no wildcards of a name")
 		}
@@ -255,7 +254,7 @@ func (c *compiler) caseOutcomes(k *Case, t *caseText) {
 	}
 	for _, v := range t.outcomes.V {
 		o := CaseOutcome{Error: v.V.err.V, Duration: time.Duration(v.V.duration.V) * time.Millisecond}
-		o.Head = &Head{Status: int(v.V.status.Or(http.StatusOK)), Fields: givenFields(v.V.headers)}
+		o.Head = &Head{Status: int(v.V.status.Or(200)), Fields: givenFields(v.V.headers)}
 		o.GRPC = v.V.grpc.V
 		o.Body = CaseBody{Given: v.V.body.At != nil, Value: v.V.body.V}
 		c.onlyOfCalls(v.V.grpc)
