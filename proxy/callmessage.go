@@ -60,7 +60,7 @@ func (x *exchange) stepHead(steps *rules.Steps, h *half, seen *Half, response *r
 		Params:   x.params,
 		Response: response,
 		Head:     h.out,
-		Now:      time.Now(),
+		Now:      x.now(),
 		Clock:    time.Now,
 	})
 	seen.Steps = append(seen.Steps, out.Steps...)

@@ -67,6 +67,14 @@ func (c *conn) call(head *rules.Head, kind callKind) rules.Request {
 	return q
 }
 
+// now is the instant that steps see.
+func (x *exchange) now() time.Time {
+	if !x.p.instant.IsZero() {
+		return x.p.instant
+	}
+	return time.Now()
+}
+
 // touchable reports whether a route could match exchanges like this one, or an
 // answer of Sluice's own could be due.
 func (x *exchange) touchable() bool { return x.c.mayTouch(x.set.Set) }
@@ -111,7 +119,7 @@ func (x *exchange) open(c *conn, w wire, a arrival) {
 		Conn:       &c.Conn,
 		Protocol:   a.protocol,
 		Lane:       a.lane,
-		Started:    time.Now(),
+		Started:    x.now(),
 		Generation: x.set.Number,
 		Call:       &x.asked,
 	}

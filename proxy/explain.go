@@ -30,10 +30,18 @@ type Question struct {
 	Head *rules.Head // of the request
 	// Body is the request's, as on the wire. Of a gRPC call, it is one message
 	// in JSON.
-	Body []byte
+	Body     []byte
+	Messages [][]byte // of a gRPC stream, each in JSON, in place of Body; nil: Body is the one
 
-	Response     *rules.Head // nil: the request alone is explained
-	ResponseBody []byte      // as Body
+	Response         *rules.Head // nil: the request alone is explained
+	ResponseBody     []byte      // as Body
+	ResponseMessages [][]byte    // as Messages
+	ResponseCode     rules.Code  // how a gRPC call ends; "" for OK
+
+	Failure string        // why there is no response: refused, timeout ...; "": there is one
+	Took    time.Duration // how long the upstream takes, as its breaker sees it
+
+	Now time.Time // of the exchange; zero: the clock's
 }
 
 // Explanation is what would become of an exchange.
@@ -45,6 +53,7 @@ type Explanation struct {
 
 	Request, Response Way
 	Answer            *Answer      // what Sluice itself would say to the caller; nil: nothing
+	Sent, Returned    []byte       // bodies as they would leave, but for those of gRPC calls
 	Breaker           BreakerState // that would be asked, as it is now; the zero one if there is none
 }
 
@@ -59,7 +68,9 @@ type Answer struct {
 	Status  int
 	GRPC    rules.Code
 	Message string
-	Error   string // the value of x-sluice-error
+	Error   string       // the value of x-sluice-error
+	Fields  rules.Fields // of HTTP, x-sluice-error among them
+	Body    []byte       // of HTTP
 }
 
 // explainedBody bounds what is kept of bodies that are explained.
@@ -85,13 +96,37 @@ func (p *Proxy) Explain(ctx context.Context, q Question) (*Explanation, error) {
 // Explain says what a Proxy made of cfg would do with q. Of cfg it needs no
 // listener.
 func Explain(ctx context.Context, cfg Config, q Question) (*Explanation, error) {
+	r := NewRehearsal(cfg)
+	defer r.Close()
+	return r.Explain(ctx, q)
+}
+
+// Rehearsal is a Proxy without a wire that explains one exchange after the other:
+// its breakers count them. It is for one goroutine.
+type Rehearsal struct{ p *Proxy }
+
+// NewRehearsal makes a Rehearsal of cfg, of which it needs no listener. Close ends
+// it.
+func NewRehearsal(cfg Config) *Rehearsal {
+	cfg.Capture = explainedBody
+	p := &Proxy{Config: cfg.withDefaults(), breakers: resilience.NewGroup(nil), watched: true, stepClock: time.Now}
+	p.dialer = &intercept.Dialer{Mark: p.Mark, Timeout: p.ConnectTimeout}
+	return &Rehearsal{p}
+}
+
+// Close ends the rehearsal.
+func (r *Rehearsal) Close() { r.p.breakers.Close() }
+
+// Breakers lists the breakers that exist, by name.
+func (r *Rehearsal) Breakers() []BreakerState { return r.p.Breakers() }
+
+// Explain says what would become of q. The error is of the question.
+func (r *Rehearsal) Explain(ctx context.Context, q Question) (*Explanation, error) {
 	if q.Head == nil {
 		return nil, errors.New("explain: no request")
 	}
-	told := new(listening)
-	cfg.Observer, cfg.Capture = told, explainedBody
-	p := &Proxy{Config: cfg.withDefaults(), breakers: resilience.NewGroup(nil), watched: true, stepClock: time.Now}
-	p.dialer = &intercept.Dialer{Mark: p.Mark, Timeout: p.ConnectTimeout}
+	told, p := new(listening), r.p
+	p.Observer, p.instant = told, q.Now
 	x := &dryLane{exchange: new(exchange), q: &q}
 	protocol := HTTP1
 	if media := mediaType(q.Head); media == "application/grpc" || strings.HasPrefix(media, "application/grpc+") {
@@ -110,7 +145,8 @@ func Explain(ctx context.Context, cfg Config, q Question) (*Explanation, error) 
 		return nil, fmt.Errorf("explain: %w", x.problem)
 	}
 	x.finish(err)
-	e.Record, e.Messages, e.Answer = told.record, told.messages, x.said
+	e.Record, e.Messages, e.Answer = told.record, told.messages, x.answered
+	e.Sent, e.Returned = x.sentBody, x.returned
 	if x.route != nil {
 		e.Request, e.Response = x.wayOf(true, e), x.wayOf(false, e)
 		x.bodiesAfter(&e.Record.Request.Body, rules.Whole, 0, true, e.Record.Request.Steps)

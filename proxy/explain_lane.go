@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 
 	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/rules"
@@ -13,9 +14,11 @@ import (
 // is a response that the question gives.
 type dryLane struct {
 	*exchange
-	q       *Question
-	said    *Answer
-	problem error // of the question
+	q        *Question
+	answered *Answer
+	sentBody []byte
+	returned []byte
+	problem  error // of the question
 }
 
 var _ wire = (*dryLane)(nil)
@@ -24,27 +27,54 @@ var _ wire = (*dryLane)(nil)
 var errNotAsked = &Error{Origin: OriginSluice, Reason: "not_asked"}
 
 // send implements [wire].
-func (x *dryLane) send() error {
-	if err := passThrough(&x.request.body); err != nil {
+func (x *dryLane) send() (err error) {
+	if x.sentBody, err = passThrough(&x.request.body); err != nil {
 		return err
 	}
-	if x.q.Response == nil {
-		return errNotAsked
+	if err := x.asks(); err != nil {
+		return err
 	}
-	x.record.Attempts = 1
-	x.response.in, x.response.out = x.q.Response, x.q.Response
 	data := x.q.ResponseBody
 	if x.request.in.Method == http.MethodHead || bodiless(x.q.Response.Status) {
 		data = nil // nobody could send one
 	}
 	x.response.body = dryBody(x.exchange, data)
+	if x.kind == callGRPC {
+		x.ends(x.q.ResponseCode)
+	}
 	return nil
 }
 
+// asks asks the upstream.
+func (x *dryLane) asks() error {
+	switch {
+	case x.q.Failure != "":
+		x.record.Attempts = 1
+		x.outcome.Duration = x.q.Took
+		return &Error{Origin: OriginUpstream, Reason: x.q.Failure}
+	case x.q.Response == nil:
+		return errNotAsked
+	}
+	x.record.Attempts = 1
+	x.outcome.Duration = x.q.Took
+	x.response.in, x.response.out = x.q.Response, x.q.Response
+	return nil
+}
+
+// ends notes how a gRPC call ends.
+func (x *dryLane) ends(code rules.Code) {
+	if code == "" {
+		code = "OK"
+	}
+	n, _ := code.Number()
+	x.record.Response.Trailers = rules.Fields{{Name: "grpc-status", Value: strconv.Itoa(n)}}
+	x.record.GRPCStatus = code
+}
+
 // respond implements [wire].
-func (x *dryLane) respond() error {
+func (x *dryLane) respond() (err error) {
 	x.judgeBody()
-	if err := passThrough(&x.response.body); err != nil {
+	if x.returned, err = passThrough(&x.response.body); err != nil {
 		return err
 	}
 	x.record.Status, x.began = x.response.out.Status, true
@@ -52,70 +82,119 @@ func (x *dryLane) respond() error {
 }
 
 // passThrough reads a body as it would be sent.
-func passThrough(b *body) error {
+func passThrough(b *body) ([]byte, error) {
 	out, _ := b.outgoing()
 	defer out.Close()
-	_, err := io.Copy(io.Discard, out)
-	return err
+	return io.ReadAll(out)
 }
 
 // answer implements [wire].
 func (x *dryLane) answer(a *answer) {
-	x.said = &Answer{Status: a.status, Message: a.message, Error: a.headerValue()}
+	x.answered = &Answer{Status: a.status, Message: a.message, Error: a.headerValue()}
 	if x.kind == callGRPC {
-		x.said.Status, x.said.GRPC = http.StatusOK, a.code
+		x.answered.Status, x.answered.GRPC = http.StatusOK, a.code
+		return
 	}
+	var fields rules.Fields
+	x.answered.Status, fields, x.answered.Body = x.said(a)
+	if fields = append(fields, rules.Field{Name: errorHeader, Value: a.headerValue()}); a.retryAfter > 0 {
+		fields = append(fields, rules.Field{Name: "Retry-After", Value: strconv.Itoa(a.retryAfter)})
+	}
+	x.answered.Fields = fields
 }
 
 // finished implements [wire].
 func (x *dryLane) finished(error, bool) {}
 
-// call implements [wire]: a call of one message each way.
+// call implements [wire]: the caller says all before the upstream answers.
 func (x *dryLane) call() error {
 	x.readByMessage = true
 	x.stream = streamRules{generation: x.set.Number, route: x.route, params: x.params}
 	x.describe()
-	if err := x.callHalf(true, x.q.Body); err != nil {
+	if err := x.callHalf(true, x.q.Body, x.q.Messages); err != nil {
 		return err
 	}
-	if x.q.Response == nil {
-		return errNotAsked
+	if err := x.admit(); err != nil {
+		return x.callFallBack(err)
 	}
-	x.record.Attempts = 1
-	x.response.in, x.response.out = x.q.Response, x.q.Response
-	if err := x.callHalf(false, x.q.ResponseBody); err != nil {
+	if err := x.asks(); err != nil {
 		return err
 	}
-	x.record.Status, x.record.GRPCStatus, x.began = http.StatusOK, "OK", true
+	if code := x.q.ResponseCode; code == "" || code == "OK" || len(x.q.ResponseBody) > 0 || x.q.ResponseMessages != nil {
+		if err := x.callHalf(false, x.q.ResponseBody, x.q.ResponseMessages); err != nil {
+			return err
+		}
+	}
+	x.record.Status, x.began = http.StatusOK, true
+	x.ends(x.q.ResponseCode)
+	x.outcome.GRPCStatus = x.record.GRPCStatus
 	return nil
 }
 
-// callHalf takes the one message of a half through its steps.
-func (x *dryLane) callHalf(fromCaller bool, text []byte) error {
+// callHalf takes the messages of a half through their steps.
+func (x *dryLane) callHalf(fromCaller bool, body []byte, messages [][]byte) error {
 	h, seen, steps, format := &x.response, &x.record.Response, x.route.Response(), x.outputCodec()
 	streams, response := x.method != nil && x.method.ServerStreaming, x.response.in
 	if fromCaller {
 		h, seen, steps, format = &x.request, &x.record.Request, x.route.Request(), x.inputCodec()
 		streams, response = x.method != nil && x.method.ClientStreaming, nil
 	}
-	message, err := x.encodeMessage(format, text)
-	if err != nil {
-		x.problem = err
-		return err
+	unary := x.method != nil && !streams
+	if messages == nil {
+		messages = [][]byte{body}
 	}
-	phase := rules.Whole
-	switch {
-	case x.method != nil && !streams:
-	case steps.Needs().HeadWaits:
-		phase = rules.StreamFirst
-	default:
-		phase = rules.StreamMessage
+	if unary && len(messages) != 1 {
+		x.problem = fmt.Errorf("%s/%s takes one message, not %d", x.method.Service, x.method.Name, len(messages))
+		return x.problem
+	}
+	if waits := unary || steps.Needs().HeadWaits && len(messages) > 0; !waits {
 		if err := x.stepHead(steps, h, seen, response); err != nil {
 			return err
 		}
 	}
-	_, _, err = x.stepStreamed(phase, fromCaller, streamed{data: message, format: format, unknown: x.schemaErr})
-	return err
+	for i, text := range messages {
+		message, err := x.encodeMessage(format, text)
+		if err != nil {
+			x.problem = err
+			return err
+		}
+		phase := rules.StreamMessage
+		switch {
+		case unary:
+			phase = rules.Whole
+		case i == 0 && steps.Needs().HeadWaits:
+			phase = rules.StreamFirst
+		}
+		if _, _, err = x.stepStreamed(phase, fromCaller, streamed{data: message, format: format, unknown: x.schemaErr}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// callFallBack answers a call that the breaker refused.
+func (x *dryLane) callFallBack(refused error) error {
+	a := x.route.Breaker().Fallback
+	if a == nil {
+		return refused
+	}
+	head := &rules.Head{Status: http.StatusOK, Fields: a.Headers}
+	if a.GRPC == "" || a.GRPC == "OK" {
+		if x.method == nil {
+			return refused
+		}
+		data, err := x.method.Output.Encode(nil, a.Body)
+		if err != nil {
+			return x.encodeFailed("upstream.breaker.fallback", err)
+		}
+		x.response.in, x.response.out = head, head
+		if _, err := x.stepMessage(rules.Whole, false, newFrame(data)); err != nil {
+			return err
+		}
+	}
+	x.record.Answered, x.record.Status, x.began = answeredFallback, http.StatusOK, true
+	x.ends(a.GRPC)
+	return nil
 }
 
 // encodeMessage turns a message in JSON into what would be on the wire. Without

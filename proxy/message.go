@@ -46,7 +46,7 @@ func (x *exchange) stepStreamed(phase rules.Phase, fromCaller bool, m streamed) 
 		Params:  now.params,
 		Head:    h.out,
 		Index:   index,
-		Now:     time.Now(),
+		Now:     x.now(),
 		Clock:   x.p.stepClock,
 	}
 	if !fromCaller {
@@ -196,7 +196,7 @@ func (x *exchange) rulesNow() streamRules {
 	set := x.p.Rules.Load()
 	if set.Number != x.stream.generation {
 		x.stream.generation = set.Number
-		if m, err := set.Match(x.ctx, x.record.Call, time.Now()); err == nil {
+		if m, err := set.Match(x.ctx, x.record.Call, x.now()); err == nil {
 			x.stream.route, x.stream.params = m.Route, m.Params
 		}
 	}

@@ -127,6 +127,7 @@ type Proxy struct {
 	watch   *watch.Watch // of conns in the relay lane
 	watched bool         // somebody observes
 
+	instant   time.Time        // that exchanges see; zero: the clock's
 	stepClock func() time.Time // times steps that run in place too; nil: not worth it
 
 	draining atomic.Bool

@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"time"
-
 	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/codec/csv"
 	"github.com/sluice-proxy/sluice/codec/stream"
@@ -49,7 +47,7 @@ func (m *messageBody) row(row []byte) error {
 	if m.fromCaller {
 		h = &x.request
 	}
-	in := rules.In{Phase: rules.StreamMessage, Request: x.record.Call, Params: x.params, Index: m.rows.index, Now: time.Now()}
+	in := rules.In{Phase: rules.StreamMessage, Request: x.record.Call, Params: x.params, Index: m.rows.index, Now: x.now()}
 	if !m.fromCaller {
 		in.Response = h.in
 	}
