@@ -198,7 +198,8 @@ type BreakerChange struct {
 type Reload struct {
 	At         time.Time
 	Generation uint64 // in force after it
-	Hash       string // of the text that was read
+	Hash       string // of the set in force
+	Read       string // hash of the text that was read; "" if it could not be
 	Routes     int
 	Problems   []rules.Problem
 	Err        error // why the files could not be read; nil if they could

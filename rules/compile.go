@@ -22,7 +22,7 @@ func Compile(files []File) (*Set, []Problem) {
 	compilers := make([]*compiler, len(files))
 	var common shared
 	for i, f := range files {
-		if sharedFiles.MatchString(baseOf(f)) {
+		if IsShared(f) {
 			compilers[i] = common.read(f, programs)
 		}
 	}
@@ -34,7 +34,7 @@ func Compile(files []File) (*Set, []Problem) {
 	reportSharedNames(compilers)
 	reportConflicts(compilers)
 
-	set := &Set{hash: hashOf(files)}
+	set := &Set{hash: HashOf(files)}
 	var problems []Problem
 	bad := false
 	for _, c := range compilers {
@@ -54,7 +54,9 @@ func Compile(files []File) (*Set, []Problem) {
 	return set, problems
 }
 
-func hashOf(files []File) string {
+// HashOf is the hash of the set that files are compiled to, or would be if they
+// had no problems. It depends on their order.
+func HashOf(files []File) string {
 	h := sha256.New()
 	for _, f := range files {
 		fmt.Fprintf(h, "%d:%s%d:", len(f.Name), f.Name, len(f.Text))
@@ -73,6 +75,20 @@ type compiler struct {
 
 // routeName keeps a name fit for a header, a label and a breaker's name.
 var routeName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$`)
+
+// FileName is the name of the file, without its folder, that a new route of that
+// name is written to. _all, _inbound and _outbound are the files for all routes.
+// It is empty if no route can have the name.
+func FileName(route string) string {
+	file := route + ".yaml"
+	if !routeName.MatchString(route) || route[0] == '_' && !sharedFiles.MatchString(file) {
+		return ""
+	}
+	return file
+}
+
+// IsShared reports whether the file is for all routes and is none itself.
+func IsShared(f File) bool { return sharedFiles.MatchString(baseOf(f)) }
 
 func baseOf(f File) string { return path.Base(strings.ReplaceAll(f.Name, `\`, "/")) }
 

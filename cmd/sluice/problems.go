@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/sluice-proxy/sluice/proxy/admin"
 	"github.com/sluice-proxy/sluice/rules"
 )
 
@@ -71,34 +72,13 @@ func printable(s string) string {
 	}, s)
 }
 
-// jsonProblem is a problem as --format json has it.
-type jsonProblem struct {
-	File      string `json:"file"`
-	Line      int    `json:"line"`
-	Column    int    `json:"column"`
-	EndColumn int    `json:"end_column"`
-	Severity  string `json:"severity"`
-	Code      string `json:"code"`
-	Route     string `json:"route,omitempty"`
-	Path      string `json:"path,omitempty"`
-	Message   string `json:"message"`
-	Hint      string `json:"hint,omitempty"`
-	Source    string `json:"source,omitempty"`
-}
-
-// writeProblemsJSON prints one array of all problems.
+// writeProblemsJSON prints one array of all problems, each as the admin API
+// has it.
 func writeProblemsJSON(w io.Writer, problems []rules.Problem) error {
-	list := make([]jsonProblem, 0, len(problems))
-	for _, p := range problems {
-		list = append(list, jsonProblem{
-			p.File, p.Line, p.Column, p.EndColumn, severityName(p.Severity),
-			p.Code, p.Route, p.Path, p.Message, p.Hint, p.Source,
-		})
-	}
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(list)
+	return e.Encode(admin.ProblemsOf(problems))
 }
 
 func severityName(s rules.Severity) string {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/config"
@@ -31,7 +32,8 @@ type sidecar struct {
 	reserve []byte // of the heap, held for its size alone
 
 	live    *rules.Live
-	watcher *watch.Watcher // nil without a rules directory
+	watcher *watch.Watcher               // nil without a rules directory
+	reload  atomic.Pointer[admin.Reload] // nil without one
 	methods *protobuf.Reflection
 	tap     *tap.Tap
 	metrics *telemetry.Metrics
@@ -138,13 +140,34 @@ func (s *sidecar) reloaded(r watch.Result) {
 	if r.Err != nil && s.watcher == nil {
 		return // the first load ends the process, which says why
 	}
+	s.reload.Store(reloadOf(r, s.reload.Load()))
 	event := &proxy.Reload{
-		At: time.Now(), Generation: r.Generation, Hash: r.Hash, Routes: r.Routes, Problems: r.Problems, Live: r.Err == nil,
+		At: r.At, Generation: r.Generation, Hash: r.Hash, Read: r.Read, Routes: r.Routes, Problems: r.Problems, Live: r.Err == nil,
 	}
 	if !errors.Is(r.Err, watch.ErrProblems) {
 		event.Err = r.Err
 	}
 	s.all.Observe(event)
+}
+
+// reloadOf is what the admin API says of a load; before is the one before, nil
+// for none.
+func reloadOf(r watch.Result, before *admin.Reload) *admin.Reload {
+	now := &admin.Reload{Since: r.At, Time: r.At, Result: "live", Generation: r.Generation, Read: r.Read, Problems: len(r.Problems)}
+	switch {
+	case errors.Is(r.Err, watch.ErrProblems):
+		now.Result = "refused"
+	case r.Err != nil:
+		now.Result = "unreadable"
+	}
+	if before != nil && before.Generation == r.Generation {
+		now.Since = before.Since
+	}
+	if len(r.Problems) > 0 {
+		p := &r.Problems[0]
+		now.At = fmt.Sprintf("%s:%d:%d [%s]", p.File, p.Line, p.Column, p.Code)
+	}
+	return now
 }
 
 func (s *sidecar) openAdmin() (err error) {
@@ -153,6 +176,9 @@ func (s *sidecar) openAdmin() (err error) {
 		Tap: s.tap, Rules: s.live, Breakers: breakerAdmin{s.proxy}, Status: s.status, Config: s.shown, Level: &s.level, Explain: s.explain,
 		Drain: func() { s.draining.Do(func() { go s.drainInBackground() }) },
 		Quit:  s.end, Log: s.log,
+	}
+	if s.watcher != nil {
+		cfg.Files = s.watcher
 	}
 	if s.config.Admin.Listen.Port != 0 {
 		cfg.Listen = s.config.Admin.Listen.String()
@@ -291,6 +317,7 @@ func (s *sidecar) status() admin.Status {
 	status := admin.Status{
 		PID: os.Getpid(), Version: buildVersion(), Started: s.started, UptimeSeconds: time.Since(s.started).Seconds(),
 		Ready: ready, Reason: reason, Draining: s.proxy.Draining(), Connections: s.proxy.Conns(), Command: s.options.Command,
+		Reload: s.reload.Load(),
 	}
 	for _, l := range s.options.Listeners {
 		status.Listeners = append(status.Listeners, admin.Listener{
@@ -313,7 +340,7 @@ func (s *sidecar) explain(ctx context.Context, q proxy.Question) ([]byte, error)
 func (s *sidecar) shown() any {
 	c := s.config
 	return map[string]any{
-		"rules": c.Rules,
+		"rules": s.shownRules(),
 		"listeners": map[string]any{
 			"outbound": c.Listeners.Outbound.String(), "inbound": c.Listeners.Inbound.String(), "explicit": len(c.Listeners.Explicit),
 		},
@@ -324,6 +351,14 @@ func (s *sidecar) shown() any {
 		"tap":         map[string]any{"memory": c.Tap.Memory, "body": c.Tap.Body},
 		"log":         map[string]any{"exchanges": c.Log.Exchanges},
 		"drain":       c.Drain.String(),
+	}
+}
+
+// shownRules is where the rules come from, and what is in force of them.
+func (s *sidecar) shownRules() any {
+	g := s.live.Load()
+	return map[string]any{
+		"dir": s.config.Rules, "generation": g.Number, "hash": g.Hash(), "routes": len(g.Routes()), "reload": s.reload.Load(),
 	}
 }
 

@@ -65,7 +65,21 @@ func writeStatus(to io.Writer, s *admin.Status) error {
 		fmt.Fprintf(w, "%s\t%s\n", label, printable(l.Address+" "+name+upstream))
 	}
 	fmt.Fprintf(w, "conns\t%d open\n", s.Connections)
-	fmt.Fprintf(w, "rules\tgeneration %d, %s, hash %s\n", s.Generation, plural(s.Routes, "route"), printable(s.Hash))
+	since, refused := "", ""
+	if r := s.Reload; r != nil {
+		now := s.Started.Add(time.Duration(s.UptimeSeconds * float64(time.Second)))
+		since = ", for " + ago(now, r.Since)
+		switch {
+		case r.Result != "live" && r.Problems > 0:
+			refused = fmt.Sprintf("%s %s ago: %s, %s, hash %s", printable(r.Result), ago(now, r.Time), plural(r.Problems, "problem"), printable(r.At), printable(r.Read))
+		case r.Result != "live":
+			refused = fmt.Sprintf("%s %s ago", printable(r.Result), ago(now, r.Time))
+		}
+	}
+	fmt.Fprintf(w, "rules\tgeneration %d, %s, hash %s%s\n", s.Generation, plural(s.Routes, "route"), printable(s.Hash), since)
+	if refused != "" {
+		fmt.Fprintf(w, "reload\t%s\n", refused)
+	}
 	breakers := make([]string, 0, len(s.Breakers))
 	for _, state := range slices.Sorted(maps.Keys(s.Breakers)) {
 		breakers = append(breakers, fmt.Sprintf("%d %s", s.Breakers[state], printable(state)))
@@ -80,6 +94,8 @@ func writeStatus(to io.Writer, s *admin.Status) error {
 func uptime(seconds float64) time.Duration {
 	return time.Duration(seconds * float64(time.Second)).Truncate(time.Second)
 }
+
+func ago(now, then time.Time) string { return now.Sub(then).Truncate(time.Second).String() }
 
 func plural(n int, what string) string {
 	if n == 1 {

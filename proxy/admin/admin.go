@@ -22,6 +22,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/rules"
+	"github.com/sluice-proxy/sluice/rules/watch"
 )
 
 // Tap answers for what passed; see package tap.
@@ -32,6 +33,11 @@ type Tap interface {
 
 // Rules are the rules in force, such as a [*rules.Live].
 type Rules interface{ Load() *rules.Generation }
+
+// Files are the rule files, such as a [*watch.Watcher].
+type Files interface {
+	Edit(ctx context.Context, e watch.Edit) (watch.Edited, error)
+}
 
 // Breakers are the circuit breakers that exist.
 type Breakers interface {
@@ -69,6 +75,7 @@ type Config struct {
 	Tap      Tap
 	Rules    Rules
 	Breakers Breakers
+	Files    Files // nil: the rules are not a directory's
 	// Explain answers a question as JSON; see tap.Config.Explanation. Its error is
 	// of the question.
 	Explain func(ctx context.Context, q proxy.Question) ([]byte, error)
@@ -96,7 +103,19 @@ type Status struct {
 	Generation uint64         `json:"generation"`
 	Hash       string         `json:"hash"`
 	Routes     int            `json:"routes"`
-	Breakers   map[string]int `json:"breakers"` // how many are in each state
+	Reload     *Reload        `json:"reload,omitempty"` // nil: the rules are not a directory's
+	Breakers   map[string]int `json:"breakers"`         // how many are in each state
+}
+
+// Reload is the last time that rule files were read.
+type Reload struct {
+	Since      time.Time `json:"since"`          // when the rules in force went live
+	Time       time.Time `json:"time"`           // when the files were read
+	Result     string    `json:"result"`         // live; refused: they have problems; unreadable
+	Read       string    `json:"read,omitempty"` // hash of what was read, that in force if it is live
+	Generation uint64    `json:"generation"`     // in force after it
+	Problems   int       `json:"problems"`       // warnings among them
+	At         string    `json:"at,omitempty"`   // file:line:column and code of the first
 }
 
 // Listener is a place where Sluice takes connections.

@@ -20,7 +20,6 @@ var openapi []byte
 type route struct {
 	method, pattern string
 	token           bool // needed over TCP
-	hidden          bool // not in openapi.json: it is not there yet
 	handle          http.HandlerFunc
 }
 
@@ -34,8 +33,8 @@ func (s *Server) routes() []route {
 		{method: "GET", pattern: "/exchanges/{id}", token: true, handle: s.exchange},
 		{method: "GET", pattern: "/routes", handle: s.listRoutes},
 		{method: "GET", pattern: "/routes/{name}", handle: s.oneRoute},
-		{method: "PUT", pattern: "/routes/{name}", token: true, hidden: true, handle: notYet},
-		{method: "DELETE", pattern: "/routes/{name}", token: true, hidden: true, handle: notYet},
+		{method: "PUT", pattern: "/routes/{name}", token: true, handle: s.putRoute},
+		{method: "DELETE", pattern: "/routes/{name}", token: true, handle: s.deleteRoute},
 		{method: "GET", pattern: "/breakers", handle: s.listBreakers},
 		{method: "POST", pattern: "/breakers/{name}", token: true, handle: s.setBreaker},
 		{method: "POST", pattern: "/explain", token: true, handle: s.explain},
@@ -57,19 +56,13 @@ func (s *Server) index(w http.ResponseWriter, r *http.Request) {
 		if r.token {
 			mark = "*"
 		}
-		if !r.hidden {
-			fmt.Fprintf(w, "%s %-5s %s\n", mark, r.method, strings.TrimSuffix(r.pattern, "{$}"))
-		}
+		fmt.Fprintf(w, "%s %-6s %s\n", mark, r.method, strings.TrimSuffix(r.pattern, "{$}"))
 	}
 }
 
 func serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(openapi)
-}
-
-func notYet(w http.ResponseWriter, r *http.Request) {
-	writeError(w, http.StatusNotImplemented, fmt.Sprintf("%s %s is not there yet", r.Method, r.URL.Path))
 }
 
 // notFound answers for a path or method that no route has.
@@ -197,6 +190,7 @@ func (s *Server) listRoutes(w http.ResponseWriter, _ *http.Request) {
 	}
 	g := s.config.Rules.Load()
 	list := RouteList{g.Number, g.Hash(), make([]Route, 0, len(g.Routes()))}
+	w.Header().Set("ETag", etag(g.Hash()))
 	for _, r := range g.Routes() {
 		list.Routes = append(list.Routes, describe(r))
 	}
@@ -208,12 +202,14 @@ func (s *Server) oneRoute(w http.ResponseWriter, r *http.Request) {
 		notPart(w)
 		return
 	}
-	routes := s.config.Rules.Load().Routes()
+	g := s.config.Rules.Load()
+	routes := g.Routes()
 	i := slices.IndexFunc(routes, func(each *rules.Route) bool { return each.Name() == r.PathValue("name") })
 	if i < 0 {
 		writeError(w, http.StatusNotFound, fmt.Sprintf("no route %q", r.PathValue("name")))
 		return
 	}
+	w.Header().Set("ETag", etag(g.Hash()))
 	writeJSON(w, http.StatusOK, describe(routes[i]))
 }
 

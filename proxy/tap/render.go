@@ -267,7 +267,7 @@ func (r *renderer) connClosed(e *proxy.ConnClosed) object {
 func (r *renderer) reload(e *proxy.Reload) object {
 	o := object{
 		{"type", "reload"}, {"time", stamp(e.At)}, {"live", e.Live}, {"generation", e.Generation},
-		{"hash", e.Hash}, {"routes", e.Routes},
+		{"hash", e.Hash}, {"read", e.Read}, {"routes", e.Routes},
 	}
 	problems := make([]object, len(e.Problems))
 	for i := range e.Problems {

@@ -65,11 +65,11 @@ func everyEvent() []proxy.Event {
 			Error: &proxy.Error{Origin: proxy.OriginCaller, Reason: "reset"},
 		},
 		&proxy.BreakerChange{Name: "pay@pay:80", From: "closed", To: "open", At: noon, Counts: rules.Counts{Requests: 20, Failures: 11, Successes: 9}},
-		&proxy.Reload{At: noon, Generation: 2, Hash: "abc", Routes: 3, Live: true},
-		&proxy.Reload{At: noon, Generation: 2, Hash: "abd", Problems: []rules.Problem{{
+		&proxy.Reload{At: noon, Generation: 2, Hash: "abc", Read: "abc", Routes: 3, Live: true},
+		&proxy.Reload{At: noon, Generation: 2, Hash: "abc", Read: "abd", Routes: 3, Problems: []rules.Problem{{
 			Position: rules.Position{File: "rules/a.yaml", Line: 3, Column: 5}, Code: "unknown-key", Message: "respnse: unknown key", Hint: "did you mean response?",
 		}}},
-		&proxy.Reload{At: noon, Generation: 2, Err: errors.New("read rules: permission denied")},
+		&proxy.Reload{At: noon, Generation: 2, Hash: "abc", Routes: 3, Err: errors.New("read rules: permission denied")},
 	}
 }
 

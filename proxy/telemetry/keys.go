@@ -27,7 +27,8 @@ const (
 	KeyReason      = "reason"
 	KeyError       = "error"
 	KeyGeneration  = "generation"
-	KeyHash        = "hash"
+	KeyHash        = "hash" // of the rules in force
+	KeyRead        = "read" // hash of the rules that were refused
 	KeyRoutes      = "routes"
 	KeyProblems    = "problems"
 	KeyProblem     = "problem"

@@ -133,6 +133,9 @@ func (l *Log) reload(e *proxy.Reload) {
 	if e.Err != nil {
 		attrs = append(attrs, slog.String(KeyError, e.Err.Error()))
 	}
+	if !e.Live {
+		attrs = appendIf(attrs, KeyRead, e.Read)
+	}
 	if p := worst(e.Problems); p != nil {
 		attrs = append(attrs, slog.String(KeyProblem, fmt.Sprintf("%s:%d:%d: %s [%s]", p.File, p.Line, p.Column, p.Message, p.Code)))
 	}

@@ -70,12 +70,12 @@ func everyEvent() []proxy.Event {
 		&proxy.ConnOpened{Conn: conn}, &proxy.ConnOpened{Conn: conn},
 		&proxy.ConnClosed{Conn: conn, Protocol: proxy.Raw, Lane: proxy.LaneSplice, Sent: 10, Received: 20, Duration: time.Second, Error: &proxy.Error{Origin: proxy.OriginUpstream, Reason: "reset"}},
 		&proxy.BreakerChange{Name: "pay@pay:80", From: "closed", To: "open", Counts: rules.Counts{Requests: 20, Failures: 11}},
-		&proxy.Reload{At: noon, Generation: 2, Hash: "abc", Routes: 3, Live: true},
-		&proxy.Reload{At: noon.Add(time.Second), Generation: 2, Hash: "abd", Problems: []rules.Problem{
+		&proxy.Reload{At: noon, Generation: 2, Hash: "abc", Read: "abc", Routes: 3, Live: true},
+		&proxy.Reload{At: noon.Add(time.Second), Generation: 2, Hash: "abc", Read: "abd", Routes: 3, Problems: []rules.Problem{
 			{Severity: rules.Warning, Message: "meh"},
 			{Position: rules.Position{File: "rules/a.yaml", Line: 3, Column: 5}, Code: "unknown-key", Message: "respnse: unknown key"},
 		}},
-		&proxy.Reload{At: noon.Add(time.Second), Generation: 2, Err: errors.New("read rules: permission denied")},
+		&proxy.Reload{At: noon.Add(time.Second), Generation: 2, Hash: "abc", Routes: 3, Err: errors.New("read rules: permission denied")},
 	}
 }
 

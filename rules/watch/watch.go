@@ -22,8 +22,10 @@ import (
 
 // Result is the outcome of one load of the directory.
 type Result struct {
+	At         time.Time       // when it was loaded
 	Generation uint64          // in force after the load
 	Hash       string          // of the set in force
+	Read       string          // hash of the files that were read; "" if they could not be
 	Routes     int             // in force
 	Problems   []rules.Problem // what was found in the files; an error among them kept them from going live
 	Err        error           // the directory could not be read, or [ErrProblems]; nil: the files are in force
@@ -47,6 +49,10 @@ type Watcher struct {
 	seen   string       // the signature when it was last read
 	loaded []rules.File // what was last compiled; nil if that is to be done anew
 	failed string       // the last error reported, "" after a load
+	last   Result       // of the last load
+
+	asked   chan chan Result // by Edit, to load at once
+	editing chan struct{}    // held by the one edit at a time
 }
 
 // New loads dir into live and answers with the problems found, warnings among
@@ -61,8 +67,9 @@ func New(dir string, live *rules.Live, onResult func(Result)) (*Watcher, []rules
 	w := &Watcher{
 		dir: dir, live: live, onResult: onResult,
 		settle: 50 * time.Millisecond, patience: 300 * time.Millisecond, poll: 500 * time.Millisecond,
+		asked: make(chan chan Result), editing: make(chan struct{}, 1),
 	}
-	r := w.load()
+	r := w.load(false)
 	return w, r.Problems, r.Err
 }
 
@@ -91,6 +98,9 @@ func (w *Watcher) Run(ctx context.Context) {
 			w.reload(ctx)
 		case <-lost: //nolint:errcheck // an overflow: something was missed, whatever it says
 			w.reload(ctx)
+		case answer := <-w.asked:
+			w.load(true)
+			answer <- w.last
 		case <-poll.C:
 			watched = w.watch(notify, watched)
 			if signature(w.dir) != w.seen {
@@ -142,7 +152,7 @@ func (w *Watcher) quiet(ctx context.Context, events <-chan fsnotify.Event) bool 
 // reload loads until the directory did not change while it was read.
 func (w *Watcher) reload(ctx context.Context) {
 	for range 3 {
-		w.load()
+		w.load(false)
 		if signature(w.dir) == w.seen || ctx.Err() != nil {
 			return
 		}
@@ -150,19 +160,20 @@ func (w *Watcher) reload(ctx context.Context) {
 }
 
 // load reads the directory, and puts it in force if it is good and not just
-// what is in force. It reports what came out, unless that was reported last.
-func (w *Watcher) load() Result {
+// what is in force. It reports what came out, unless that was reported last. A
+// directory without rules is sure to be meant if somebody asked for it.
+func (w *Watcher) load(sure bool) Result {
 	before := signature(w.dir)
 	files, err := Read(w.dir)
 	w.seen = before
 	if err != nil {
 		w.loaded = nil
-		r := w.result(nil, err)
+		w.last = w.result("", nil, err)
 		if err.Error() != w.failed {
 			w.failed = err.Error()
-			w.onResult(r)
+			w.onResult(w.last)
 		}
-		return r
+		return w.last
 	}
 	if signature(w.dir) != before {
 		w.seen = "" // it changed meanwhile: what was read may be half of two states
@@ -170,24 +181,27 @@ func (w *Watcher) load() Result {
 			return Result{}
 		}
 	}
-	if w.emptied(files) {
+	if !sure && w.emptied(files) {
 		w.seen = ""
 		return Result{}
 	}
 	if w.loaded != nil && slices.EqualFunc(files, w.loaded, sameFile) {
-		return w.result(nil, nil)
+		return w.last
 	}
 	w.loaded, w.failed = append([]rules.File{}, files...), ""
-	set, problems := rules.Compile(files)
+	set, problems := build(files)
 	if set == nil {
 		err = ErrProblems
 	} else if set.Hash() != w.live.Load().Hash() {
 		w.live.Swap(set)
 	}
-	r := w.result(problems, err)
-	w.onResult(r)
-	return r
+	w.last = w.result(rules.HashOf(files), problems, err)
+	w.onResult(w.last)
+	return w.last
 }
+
+// build makes a set of files, nil if they must not go live.
+func build(files []rules.File) (*rules.Set, []rules.Problem) { return rules.Compile(files) }
 
 // emptied reports whether the last rules went just now. They may be about to be
 // followed by their directory, which would change nothing: wait and see.
@@ -204,7 +218,7 @@ func (w *Watcher) emptied(files []rules.File) bool {
 
 func sameFile(a, b rules.File) bool { return a.Name == b.Name && bytes.Equal(a.Text, b.Text) }
 
-func (w *Watcher) result(problems []rules.Problem, err error) Result {
+func (w *Watcher) result(read string, problems []rules.Problem, err error) Result {
 	g := w.live.Load()
-	return Result{Generation: g.Number, Hash: g.Hash(), Routes: len(g.Routes()), Problems: problems, Err: err}
+	return Result{At: time.Now(), Generation: g.Number, Hash: g.Hash(), Read: read, Routes: len(g.Routes()), Problems: problems, Err: err}
 }
