@@ -140,7 +140,11 @@ func (c *compiler) compile(common *shared) {
 		t.mode.At.Report(document.CodeNotYet, "", "mode shadow is not there yet")
 	}
 	r.match = compileMatch(t.match.V, r.limits)
-	request, response := c.steps(t.request.V, requestSees()), c.steps(t.response.V, responseSees())
+	own := stepLists{
+		request:  c.steps(t.request.V, requestSees()),
+		response: c.steps(t.response.V, responseSees()),
+		trailers: c.steps(t.trailers.V, trailersSees()),
+	}
 	r.format, r.upstreamFormat = t.format.V, t.upstream.V.format.V
 	if b := t.upstream.V.breaker; b.At != nil {
 		r.breaker = c.breaker(b.V)
@@ -150,10 +154,10 @@ func (c *compiler) compile(common *shared) {
 		other := *r
 		last := common.of(Outbound)
 		last.bound(&other, t)
-		last.precede(&other, request, response)
+		last.precede(&other, own)
 		r.outbound = &other
 	}
-	first.precede(r, request, response)
+	first.precede(r, own)
 }
 
 // steps compiles a list of steps.
@@ -209,7 +213,7 @@ func (c *compiler) step(item document.Value[stepText], s sees) step {
 		item.At.Report(codeStep, "make a step of each", "a step does one thing")
 	}
 	if actions == 0 && !item.At.HasProblem() {
-		item.At.Report(codeStep, "one of jq, head, reject", "the step does nothing")
+		item.At.Report(codeStep, s.does, "the step does nothing")
 	}
 	for _, w := range []text{t.when, t.head} {
 		if at := grpcStatus.FindStringIndex(w.V); w.At != nil && at != nil {

@@ -35,6 +35,7 @@ type fileText struct {
 	format   document.Value[Format]
 	request  document.Value[[]document.Value[stepText]]
 	response document.Value[[]document.Value[stepText]]
+	trailers document.Value[[]document.Value[stepText]]
 	upstream document.Value[upstreamText]
 	onError  document.Value[OnError]
 	limits   document.Value[limitsText]
@@ -115,7 +116,8 @@ func fileType() document.Type[fileText] {
 		document.LaterKey[f]("fault", "Faults to inject."),
 		document.Key("response", steps, func(t *f) *document.Value[[]document.Value[stepText]] { return &t.response },
 			"Steps over the response, in order."),
-		document.LaterKey[f]("trailers", "Steps over the trailers."),
+		document.Key("trailers", trailerSteps(), func(t *f) *document.Value[[]document.Value[stepText]] { return &t.trailers },
+			"Steps over the response's trailers, in order, where a protocol has them."),
 		document.Key("on_error", document.Enum(OnErrorReject, OnErrorPass), func(t *f) *document.Value[OnError] { return &t.onError },
 			"What happens when a step fails or a body is over a limit: reject or pass."),
 		document.Key("limits", document.Object(limitsTable()), func(t *f) *document.Value[limitsText] { return &t.limits },
@@ -159,6 +161,17 @@ func stepTable() document.Table[stepText] {
 		document.Key("reject", document.Object(rejectTable()), func(t *s) *document.Value[answerText] { return &t.reject },
 			"Answers the caller; nothing is sent on."),
 	}
+}
+
+// trailerSteps are steps over trailers, which have no message and no head.
+func trailerSteps() document.Type[[]document.Value[stepText]] {
+	type s = stepText
+	return document.ListOf(document.Object(document.Table[s]{
+		document.Key("when", document.Program(), func(t *s) *text { return &t.when },
+			"jq over the trailers that gives one boolean: the step runs if it is true.").Such(`.grpc_status == "UNAVAILABLE"`),
+		document.Key("jq", document.Program(), func(t *s) *text { return &t.jq },
+			"jq over the trailers, grpc_status and grpc_message among them, whose result is the new trailers.").Such(`.["x-cost"] = "7"`),
+	}))
 }
 
 func statusKey() document.Field[answerText] {

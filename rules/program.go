@@ -33,21 +33,26 @@ type program struct {
 type sees struct {
 	place   string // for problems: "match.where"
 	allowed []string
+	does    string // of steps: what one may do
 }
 
-func whereSees() sees { return sees{"match.where", []string{"$request", "$now"}} }
+func whereSees() sees { return sees{place: "match.where", allowed: []string{"$request", "$now"}} }
 
 func requestSees() sees {
-	return sees{"a request step", []string{"$request", "$body", "$message", "$now"}}
+	return sees{"a request step", []string{"$request", "$body", "$message", "$now"}, "one of jq, head, reject"}
 }
 
 func responseSees() sees {
-	return sees{"a response step", []string{"$request", "$response", "$body", "$message", "$now"}}
+	return sees{"a response step", []string{"$request", "$response", "$body", "$message", "$now"}, "one of jq, head, reject"}
 }
 
-func failureSees() sees { return sees{"breaker.failure", []string{"$now"}} }
+func trailersSees() sees {
+	return sees{"a trailers step", []string{"$request", "$response", "$now"}, "a jq program"}
+}
 
-func tripSees() sees { return sees{"breaker.trip", nil} }
+func failureSees() sees { return sees{place: "breaker.failure", allowed: []string{"$now"}} }
+
+func tripSees() sees { return sees{place: "breaker.trip"} }
 
 // compileProgram compiles t, nil if it is absent or has a problem.
 func compileProgram(t text, s sees) *program {
@@ -183,6 +188,8 @@ func reasonOf(err error) Reason {
 		return ReasonNoResult
 	case errors.Is(err, errHead):
 		return ReasonHead
+	case errors.Is(err, errTrailers):
+		return ReasonTrailers
 	case errors.Is(err, jq.ErrBudget):
 		return ReasonBudget
 	case errors.As(err, &panicked):

@@ -63,6 +63,7 @@ type Route struct {
 	match                  conditions
 	request                *Steps
 	response               *Steps
+	trailers               *Trailers
 	breaker                *Breaker
 	format, upstreamFormat Format
 	onError                OnError
@@ -92,6 +93,10 @@ func (r *Route) Request() *Steps { return r.request }
 
 // Response returns the response's steps, nil if the route leaves responses alone.
 func (r *Route) Response() *Steps { return r.response }
+
+// Trailers returns the steps over the response's trailers, nil if the route leaves
+// them alone.
+func (r *Route) Trailers() *Trailers { return r.trailers }
 
 // Breaker returns the upstream's breaker, nil if the route has none.
 func (r *Route) Breaker() *Breaker { return r.breaker }

@@ -17,6 +17,7 @@ var sharedFiles = regexp.MustCompile(`^_(all|inbound|outbound)\.yaml$`)
 type sharedText struct {
 	request  document.Value[[]document.Value[stepText]]
 	response document.Value[[]document.Value[stepText]]
+	trailers document.Value[[]document.Value[stepText]]
 	onError  document.Value[OnError]
 	limits   document.Value[limitsText]
 }
@@ -29,6 +30,8 @@ func sharedType() document.Type[sharedText] {
 			"Steps over the request of every route, before its own."),
 		document.Key("response", steps, func(t *f) *document.Value[[]document.Value[stepText]] { return &t.response },
 			"Steps over the response of every route, before its own."),
+		document.Key("trailers", trailerSteps(), func(t *f) *document.Value[[]document.Value[stepText]] { return &t.trailers },
+			"Steps over the trailers of every route's response, before its own."),
 		document.Key("on_error", document.Enum(OnErrorReject, OnErrorPass), func(t *f) *document.Value[OnError] { return &t.onError },
 			"What happens when a step fails, where a route does not say it."),
 		document.Key("limits", document.Object(limitsTable()), func(t *f) *document.Value[limitsText] { return &t.limits },
@@ -46,8 +49,8 @@ type shared struct{ all, inbound, outbound *sharedFile }
 
 // sharedFile is one of them, compiled.
 type sharedFile struct {
-	text              sharedText
-	request, response []step
+	text  sharedText
+	steps stepLists
 }
 
 // read compiles a shared file.
@@ -70,8 +73,11 @@ func (s *shared) read(f File, programs []string) *compiler {
 	if out.text, ok = sharedType().Read(c.doc.Root); !ok {
 		return c
 	}
-	out.request = named(name, c.steps(out.text.request.V, requestSees()))
-	out.response = named(name, c.steps(out.text.response.V, responseSees()))
+	out.steps = stepLists{
+		request:  named(name, c.steps(out.text.request.V, requestSees())),
+		response: named(name, c.steps(out.text.response.V, responseSees())),
+		trailers: named(name, c.steps(out.text.trailers.V, trailersSees())),
+	}
 	return c
 }
 
@@ -129,10 +135,18 @@ func limitsOf(texts []limitsText) Limits {
 }
 
 // precede sets r's steps: those of the shared files, then its own.
-func (l layers) precede(r *Route, request, response []step) {
-	var before, after []step
+func (l layers) precede(r *Route, own stepLists) {
+	var all stepLists
 	for _, f := range l {
-		before, after = append(before, f.request...), append(after, f.response...)
+		all = all.with(f.steps)
 	}
-	r.request, r.response = stepsOf(r, append(before, request...)), stepsOf(r, append(after, response...))
+	all = all.with(own)
+	r.request, r.response, r.trailers = stepsOf(r, all.request), stepsOf(r, all.response), trailersOf(r, all.trailers)
+}
+
+// stepLists are the steps of one file, compiled.
+type stepLists struct{ request, response, trailers []step }
+
+func (l stepLists) with(more stepLists) stepLists {
+	return stepLists{append(l.request, more.request...), append(l.response, more.response...), append(l.trailers, more.trailers...)}
 }

@@ -145,7 +145,7 @@ type Out struct {
 // StepReport is what one step did.
 type StepReport struct {
 	Step   string      // request[0].jq
-	Result string      // "ran", "when_false", "skipped_format", "skipped_partial", "rejected", "failed"
+	Result string      // "ran", "when_false", "skipped_format", "skipped_partial", "skipped_trailers", "rejected", "failed"
 	Head   *Head       // after the step, if it ran and is a head step
 	Body   codec.Value // after the step, if it ran and is a jq step; the first of several
 	Count  int         // messages after the step, if it ran and is a jq step
@@ -180,6 +180,7 @@ const (
 	ReasonPanic     Reason = "panic"
 	ReasonNotBool   Reason = "not_boolean" // a condition that is neither true nor false
 	ReasonHead      Reason = "bad_head"    // a head step left something that is no head
+	ReasonTrailers  Reason = "bad_trailers" // a trailers step left something that are no trailers
 	ReasonFormat    Reason = "skipped_format"
 	ReasonDecode    Reason = "decode"
 	ReasonEncode    Reason = "encode"
