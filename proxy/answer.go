@@ -145,7 +145,7 @@ func (x *netLane) answer(a *answer) {
 		h.Set("Content-Type", x.r.Header.Get("Content-Type"))
 		h["Content-Length"] = nil
 		h.Set("Grpc-Status", strconv.Itoa(n))
-		h.Set("Grpc-Message", encodeGRPCMessage(a.message))
+		h.Set("Grpc-Message", rules.EncodeGRPCMessage(a.message))
 		x.w.WriteHeader(http.StatusOK)
 		return
 	}
@@ -178,17 +178,4 @@ func (x *exchange) errorBody(a *answer) (body []byte, contentType string) {
 
 func setLength(h http.Header, n int64) {
 	h["Content-Length"] = []string{strconv.FormatInt(n, 10)}
-}
-
-// encodeGRPCMessage percent-encodes a grpc-message (gRPC over HTTP/2, Responses).
-func encodeGRPCMessage(s string) string {
-	var b strings.Builder
-	for i := range len(s) {
-		if c := s[i]; c >= ' ' && c <= '~' && c != '%' {
-			b.WriteByte(c)
-		} else {
-			fmt.Fprintf(&b, "%%%02X", c)
-		}
-	}
-	return b.String()
 }

@@ -233,7 +233,7 @@ func (x *exchange) grpcFallBack(a *rules.Answer) bool {
 	n, _ := code.Number()
 	x.response.trailers = rules.Fields{{Name: "Grpc-Status", Value: strconv.Itoa(n)}}
 	if a.Message != "" {
-		x.response.trailers = append(x.response.trailers, rules.Field{Name: "Grpc-Message", Value: encodeGRPCMessage(a.Message)})
+		x.response.trailers = append(x.response.trailers, rules.Field{Name: "Grpc-Message", Value: rules.EncodeGRPCMessage(a.Message)})
 	}
 	return true
 }

@@ -23,8 +23,7 @@ func (x *netLane) endCall(ctx context.Context, upstream grpc.ClientStream, err e
 	if err != nil {
 		return err
 	}
-	x.record.Response.Trailers = append(fieldsOf(upstream.Trailer()), statusFields(s)...)
-	return nil
+	return x.stepEnd(append(fieldsOf(upstream.Trailer()), statusFields(s)...))
 }
 
 // endWithoutHead does the same for a call that never had a head: trailers only,
@@ -36,7 +35,10 @@ func (x *netLane) endWithoutHead(ctx context.Context, upstream grpc.ClientStream
 	}
 	x.response.in = &rules.Head{Status: http.StatusOK, Fields: append(fieldsOf(upstream.Trailer()), statusFields(s)...)}
 	x.response.out = x.response.in
-	return x.stepHead(x.route.Response(), &x.response, &x.record.Response, x.response.in)
+	if err := x.stepHead(x.route.Response(), &x.response, &x.record.Response, x.response.in); err != nil {
+		return err
+	}
+	return x.stepTrailersOnly()
 }
 
 // endedWell returns the status that the upstream ended the call with. It errs
@@ -66,7 +68,7 @@ func (x *netLane) endedWell(ctx context.Context, err error) (*status.Status, err
 func statusFields(s *status.Status) rules.Fields {
 	fields := rules.Fields{{Name: "grpc-status", Value: strconv.Itoa(int(s.Code()))}}
 	if m := s.Message(); m != "" {
-		fields = append(fields, rules.Field{Name: "grpc-message", Value: encodeGRPCMessage(m)})
+		fields = append(fields, rules.Field{Name: "grpc-message", Value: rules.EncodeGRPCMessage(m)})
 	}
 	return fields
 }
@@ -176,8 +178,7 @@ func (x *netLane) callFallback(caller grpc.ServerStream, refused error) error {
 	}
 	x.response.in, x.response.out = head, head
 	x.record.Answered = answeredFallback
-	x.record.Response.Trailers = statusFields(status.New(code, a.Message))
-	return nil
+	return x.stepEnd(statusFields(status.New(code, a.Message)))
 }
 
 // tellEnd tells the caller how the call ended, and returns its error. It leaves
@@ -196,14 +197,11 @@ func (x *netLane) tellEnd(w *callWriter) error {
 	x.record.Status = http.StatusOK
 	h := w.Header()
 	clear(h)
-	trailers := x.record.Response.Trailers
+	trailers, _ := x.trailersOut()
 	if err != nil {
-		a := x.answerFor(err)
-		n, _ := a.code.Number()
-		x.record.GRPCStatus = a.code
-		trailers = append(statusFields(status.New(codes.Code(n), a.message)), rules.Field{Name: errorHeader, Value: a.headerValue()})
+		trailers = x.failedEnd(err)
 	} else {
-		x.record.GRPCStatus = x.grpcStatus()
+		x.record.GRPCStatus = x.sentStatus()
 	}
 	prefix := http.TrailerPrefix
 	if !w.began {
@@ -235,6 +233,11 @@ func (x *exchange) grpcStatus() rules.Code {
 	if v == "" && x.response.in != nil {
 		v = x.response.in.Fields.Get("Grpc-Status") // trailers only
 	}
+	return codeOfStatus(v)
+}
+
+// codeOfStatus is the status of a grpc-status, "" if there is none.
+func codeOfStatus(v string) rules.Code {
 	if v == "" {
 		return ""
 	}

@@ -78,6 +78,26 @@ func (x *dryLane) respond() (err error) {
 		return err
 	}
 	x.record.Status, x.began = x.response.out.Status, true
+	switch {
+	case x.kind == callGRPC:
+		if x.response.trailers != nil { // of a fallback
+			x.record.Response.Trailers = x.response.trailers
+		}
+		return x.stepCallEnd()
+	case !x.hasBody():
+		x.skipTrailers()
+		return nil
+	}
+	return x.stepEnd(nil)
+}
+
+// stepCallEnd runs the steps over the end of a call.
+func (x *dryLane) stepCallEnd() error {
+	if err := x.stepEnd(x.record.Response.Trailers); err != nil {
+		x.endFailed(err)
+		return nil
+	}
+	x.record.GRPCStatus = x.sentStatus()
 	return nil
 }
 
@@ -128,7 +148,7 @@ func (x *dryLane) call() error {
 	x.record.Status, x.began = http.StatusOK, true
 	x.ends(x.q.ResponseCode)
 	x.outcome.GRPCStatus = x.record.GRPCStatus
-	return nil
+	return x.stepCallEnd()
 }
 
 // callHalf takes the messages of a half through their steps.
@@ -194,7 +214,7 @@ func (x *dryLane) callFallBack(refused error) error {
 	}
 	x.record.Answered, x.record.Status, x.began = answeredFallback, http.StatusOK, true
 	x.ends(a.GRPC)
-	return nil
+	return x.stepCallEnd()
 }
 
 // encodeMessage turns a message in JSON into what would be on the wire. Without

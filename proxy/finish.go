@@ -133,7 +133,7 @@ func (x *exchange) complete() {
 	switch {
 	case r.GRPCStatus != "":
 	case r.Protocol == GRPC:
-		r.GRPCStatus = x.grpcStatus()
+		r.GRPCStatus = x.sentStatus()
 	case r.Error == nil:
 		r.GRPCStatus = x.endStatus() // webend.go
 	}

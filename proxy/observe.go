@@ -115,11 +115,12 @@ func (r *Record) Clone() *Record {
 
 // Half is the request or the response of an exchange.
 type Half struct {
-	In, Out      *rules.Head // as received and as sent on; the same pointer if unchanged; nil if there was none
-	Body         Payload     // as received
-	Sent         Payload     // as sent on; the zero Payload if it is Body, unchanged
-	Edited       bool        // Sent differs from Body
-	Trailers     rules.Fields
+	In, Out      *rules.Head        // as received and as sent on; the same pointer if unchanged; nil if there was none
+	Body         Payload            // as received
+	Sent         Payload            // as sent on; the zero Payload if it is Body, unchanged
+	Edited       bool               // Sent differs from Body
+	Trailers     rules.Fields       // as received
+	TrailersOut  rules.Fields       // as sent on, if steps changed them; else nil
 	Steps        []rules.StepReport // what each step did; of a stream's head or only message
 	MessageCount int                // of a stream whose messages were looked at, else 0
 }
@@ -133,7 +134,7 @@ func (h *Half) clone() Half {
 		c.Out = cloneHead(h.Out)
 	}
 	c.Body.Bytes, c.Sent.Bytes = bytes.Clone(h.Body.Bytes), bytes.Clone(h.Sent.Bytes)
-	c.Trailers = slices.Clone(h.Trailers)
+	c.Trailers, c.TrailersOut = slices.Clone(h.Trailers), slices.Clone(h.TrailersOut)
 	return c
 }
 

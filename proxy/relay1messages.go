@@ -10,7 +10,7 @@ import (
 
 // pumpMessages sends the messages of the request as they come.
 func (x *exchange1) pumpMessages() error {
-	err := passMessages(x.r.toUp, x.request.body.messages, &x.upload.frame, true, func() {})
+	err := passMessages(x.r.toUp, x.request.body.messages, true, func() ([]byte, error) { return x.upload.frame.Trailers(), nil }, func() {})
 	var write *writeError
 	switch {
 	case err == nil:
@@ -26,15 +26,54 @@ func (x *exchange1) pumpMessages() error {
 
 // passReplies sends the messages of the response as they come.
 func (x *exchange1) passReplies() error {
-	err := passMessages(x.r.out, x.response.body.messages, &x.download.frame, x.repliesInChunks(), x.streamed)
+	return x.passInPieces(x.response.body.messages, x.repliesInChunks())
+}
+
+// passTrailed sends the body of a response whose trailers have steps. They are
+// behind it, in chunks.
+func (x *exchange1) passTrailed() error {
+	body, _ := x.response.body.outgoing()
+	defer body.Close()
+	return x.passInPieces(body, true)
+}
+
+func (x *exchange1) passInPieces(body io.Reader, chunked bool) error {
+	err := passMessages(x.r.out, body, chunked, x.lastTrailers, x.streamed)
 	var write *writeError
 	if errors.As(err, &write) {
 		return x.callerGone()
 	}
-	if err == nil {
-		x.record.Response.Trailers = x.trailers()
-	}
 	return err
+}
+
+// trailed reports whether the response leaves in chunks, with steps over what
+// stands behind the last.
+func (x *exchange1) trailed() bool {
+	if !x.stepsTrailers() || x.tunnels || !x.hasBody() || x.record.Answered == answeredFallback {
+		return false
+	}
+	return x.reply1.Kind == http1.Chunked || x.response.body.messages != nil && x.repliesInChunks()
+}
+
+// lastTrailers are the lines of the response's trailers as they leave.
+func (x *exchange1) lastTrailers() ([]byte, error) {
+	came := x.trailers()
+	if !x.trailed() {
+		x.record.Response.Trailers = came
+		return x.download.frame.Trailers(), nil
+	}
+	if err := x.stepEnd(came); err != nil {
+		return nil, err
+	}
+	out, same := x.trailersOut()
+	if same {
+		return x.download.frame.Trailers(), nil
+	}
+	var lines []byte
+	for _, f := range out {
+		lines = http1.AppendField(lines, f.Name, f.Value)
+	}
+	return lines, nil
 }
 
 // repliesInChunks reports whether messages of the response leave in chunks; else
@@ -50,9 +89,9 @@ type writeError struct{ err error }
 func (e *writeError) Error() string { return e.err.Error() }
 func (e *writeError) Unwrap() error { return e.err }
 
-// passMessages sends a body of messages, whose bytes come in frame, as they
-// come. passed is told of each part that has left.
-func passMessages(to *sock.Writer, messages *messageBody, frame *http1.Body, chunked bool, passed func()) error {
+// passMessages sends a body of messages as they come, and behind them the lines of
+// its trailers. passed is told of each part that has left.
+func passMessages(to *sock.Writer, messages io.Reader, chunked bool, trailers func() ([]byte, error), passed func()) error {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	var out []byte
@@ -68,8 +107,14 @@ func passMessages(to *sock.Writer, messages *messageBody, frame *http1.Body, chu
 		} else {
 			out = append(out, (*buf)[:n]...)
 		}
-		if last && chunked {
-			out = http1.AppendLastChunk(out, frame.Trailers())
+		if last {
+			lines, err := trailers()
+			if err != nil {
+				return err
+			}
+			if chunked {
+				out = http1.AppendLastChunk(out, lines)
+			}
 		}
 		if len(out) > 0 {
 			if _, err := to.Write(out); err != nil {

@@ -22,6 +22,9 @@ func (x *exchange1) respond() error {
 }
 
 func (x *exchange1) passResponse() error {
+	if !x.trailed() {
+		x.skipTrailers()
+	}
 	if x.record.Answered == answeredFallback {
 		return x.respondFallback()
 	}
@@ -34,6 +37,8 @@ func (x *exchange1) passResponse() error {
 		return x.passTunnel()
 	}
 	switch b := &x.response.body; {
+	case x.trailed():
+		return x.passTrailed()
 	case b.isEdited:
 		return nil
 	case b.messages != nil:
@@ -47,14 +52,15 @@ func (x *exchange1) passResponse() error {
 func (x *exchange1) sendResponse() error {
 	changes := x.responseChanges()
 	b := &x.response.body
-	if x.reply1.Kind != http1.None && !b.whole && b.messages == nil {
+	inPieces := b.messages != nil || x.trailed() // passResponse sends it
+	if x.reply1.Kind != http1.None && !b.whole && !inPieces {
 		b.seen = x.c.p.lentCapture(&x.seenResponse)
 	}
 	var out []byte
 	rest := 0        // of the upstream's buffer, forwarded
 	var broken error // what is wrong with the framing after that
 	reply := x.r.reply
-	if x.replySize > 0 && changes.none() && b.messages == nil {
+	if x.replySize > 0 && changes.none() && !inPieces {
 		out = reply.Buffered()
 		n, err := x.download.pass(out[x.replySize:], b.seen, b.judged)
 		broken = err
@@ -76,7 +82,8 @@ func (x *exchange1) sendResponse() error {
 		switch {
 		case bodiless(x.response.out.Status) && !x.tunnels && x.reply1.Kind != http1.None:
 			x.dropDownload()
-		case b.messages != nil: // passReplies sends them
+		case inPieces:
+			x.download.passOn()
 		case b.isEdited:
 			out = appendBody1(out, x.reply1.Kind, b.edited, &x.download.frame)
 		default:
@@ -94,7 +101,7 @@ func (x *exchange1) sendResponse() error {
 	if x.download.done() {
 		x.record.Response.Trailers = x.trailers()
 	}
-	if broken == nil && b.messages == nil && (b.isEdited || x.download.done()) && !x.tunnels {
+	if broken == nil && !inPieces && (b.isEdited || x.download.done()) && !x.tunnels {
 		x.settle(x.record.Error) // all is known; whoever has the answer sees what it led to
 		x.permit = nil
 	}

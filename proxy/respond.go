@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,6 +23,14 @@ func (x *netLane) respond() error {
 	if x.record.Answered == answeredFallback {
 		x.answered = x.fallenBack() //nolint:bodyclose // its body is x.response.body
 	}
+	switch {
+	case x.trailersOnly():
+		if err := x.stepTrailersOnly(); err != nil {
+			return err
+		}
+	case !x.trailed():
+		x.skipTrailers()
+	}
 	x.judgeBody()
 	body, size := x.response.body.outgoing()
 	defer body.Close()
@@ -29,8 +38,7 @@ func (x *netLane) respond() error {
 	if err := x.copyBody(body, size); err != nil {
 		return err
 	}
-	x.sendTrailers(x.answered.Trailer)
-	return nil
+	return x.endResponse()
 }
 
 // sendHead writes the head of the response. Date and Content-Type are not made
@@ -70,7 +78,7 @@ func (x *netLane) saysLength(size int64) bool {
 		return false
 	}
 	if x.c.protocol == HTTP1 {
-		return len(x.answered.Trailer) == 0
+		return len(x.answered.Trailer) == 0 && !x.trailed()
 	}
 	_, said := x.answered.Header["Content-Length"]
 	return said || x.response.body.isEdited || x.record.Answered == answeredFallback
@@ -151,6 +159,42 @@ func (x *netLane) copyBody(body io.Reader, size int64) error {
 	}
 }
 
+// trailed reports whether steps may leave trailers behind the body: in HTTP/1 only
+// behind one in chunks.
+func (x *netLane) trailed() bool {
+	if !x.stepsTrailers() || !x.hasBody() || x.trailersOnly() {
+		return false
+	}
+	return x.c.protocol != HTTP1 || x.fronted() && (slices.Contains(x.answered.TransferEncoding, "chunked") ||
+		x.response.body.messages != nil && x.answered.ContentLength >= 0 && x.answered.ProtoAtLeast(1, 1))
+}
+
+// trailersOnly reports whether the response is one of gRPC whose head has its
+// trailers.
+func (x *netLane) trailersOnly() bool {
+	return x.kind == callGRPC && x.record.Answered != answeredFallback && x.response.in.Fields.Has("Grpc-Status")
+}
+
+// endResponse runs the steps over the trailers and sends them.
+func (x *netLane) endResponse() error {
+	if !x.trailed() {
+		x.sendTrailers(x.answered.Trailer)
+		x.record.Response.Trailers = endToEnd(x.answered.Trailer)
+		return nil
+	}
+	err := x.stepEnd(endToEnd(x.answered.Trailer))
+	out, _ := x.trailersOut()
+	if err != nil {
+		var ok bool
+		if out, ok = x.endFailed(err); !ok {
+			_ = http.NewResponseController(x.w).Flush() // what was sent so far: the abort is of its end
+			return err
+		}
+	}
+	x.sendTrailers(header(out))
+	return nil
+}
+
 // sendTrailers passes trailers on: those that were announced by name, others
 // by net/http's prefix.
 func (x *netLane) sendTrailers(trailer http.Header) {
@@ -169,7 +213,6 @@ func (x *netLane) sendTrailers(trailer http.Header) {
 		}
 		h[name] = values
 	}
-	x.record.Response.Trailers = endToEnd(trailer)
 }
 
 // streamed is told that a part of the body went on. The breaker counts a stream of

@@ -220,7 +220,10 @@ func (c *call2) upstreamToCaller() error {
 	steps := c.route.Response()
 	if end {
 		c.outcome.GRPCStatus = codeOf2(fields)
-		return c.stepHead(steps, &c.response, &c.record.Response, c.response.in) // trailers only: tellEnd sends them
+		if err := c.stepHead(steps, &c.response, &c.record.Response, c.response.in); err != nil {
+			return err
+		}
+		return c.stepTrailersOnly() // tellEnd sends them
 	}
 	c.out = messages2{from: c.upstream, encoding: valueOf2(fields, "grpc-encoding"), limit: c.messageLimit(steps)}
 	unary := c.method != nil && !c.method.ServerStreaming

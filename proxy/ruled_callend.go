@@ -25,9 +25,8 @@ func (c *call2) endCall(err error) error {
 	case trailers == nil:
 		return c.lost(status.Error(codes.Internal, "the call ended without trailers"))
 	}
-	c.record.Response.Trailers = fields2(trailers.Fields)
 	c.outcome.GRPCStatus = codeOf2(trailers.Fields)
-	return nil
+	return c.stepEnd(fields2(trailers.Fields))
 }
 
 // codeOf2 is the status that fields say, UNKNOWN if it is none (gRPC over
@@ -160,8 +159,7 @@ func (c *call2) callFallback(refused error) error {
 		c.response.in, c.response.out = head, head
 	}
 	c.record.Answered = answeredFallback
-	c.record.Response.Trailers = statusFields(status.New(code, a.Message))
-	return nil
+	return c.stepEnd(statusFields(status.New(code, a.Message)))
 }
 
 // tellEnd tells the caller how the call ended, and returns its error. It leaves
@@ -177,17 +175,13 @@ func (c *call2) tellEnd(err error) error {
 	began := c.began
 	c.began, c.told = true, true
 	c.record.Status = http.StatusOK
-	trailers := c.record.Response.Trailers
+	trailers, same := c.trailersOut()
 	fallback := c.record.Answered == answeredFallback
 	switch {
 	case err != nil:
-		a := c.answerFor(err)
-		n, _ := a.code.Number()
-		c.record.GRPCStatus = a.code
-		trailers = append(statusFields(status.New(codes.Code(n), a.message)), rules.Field{Name: errorHeader, Value: a.headerValue()})
-		c.caller.SendTrailers(http2.NewHead(lower2(trailers)))
+		c.caller.SendTrailers(http2.NewHead(lower2(c.failedEnd(err))))
 		return err
-	case fallback && began:
+	case fallback && began, began && !same:
 		c.caller.SendTrailers(http2.NewHead(lower2(trailers)))
 	case fallback:
 		c.caller.SendHead(http2.NewHead(append(made2(http.StatusOK, c.response.out.Fields), lower2(trailers)...)), true)
@@ -196,7 +190,7 @@ func (c *call2) tellEnd(err error) error {
 	default:
 		c.caller.SendHead(http2.NewHead(edited2(c.reply, c.response.in, c.response.out, -1)), true)
 	}
-	c.record.GRPCStatus = c.grpcStatus()
+	c.record.GRPCStatus = c.sentStatus()
 	return nil
 }
 

@@ -188,9 +188,19 @@ func (x *ruledStream) respond() error {
 	if fallback && size == 0 {
 		body = http.NoBody
 	}
-	trailers := x.response.trailers
+	end := body == http.NoBody && (x.replyEnds || fallback && x.response.trailers == nil)
+	switch {
+	case !end || !x.stepsTrailers():
+	case x.kind == callGRPC:
+		if err := x.stepTrailersOnly(); err != nil {
+			return err
+		}
+	case x.hasBody():
+		end = false // there may be trailers
+	default:
+		x.skipTrailers()
+	}
 	fields := x.outgoingReply(fallback, size)
-	end := body == http.NoBody && (x.replyEnds || fallback && trailers == nil)
 	x.record.Status = x.response.out.Status
 	x.began = true
 	x.caller.SendHead(http2.NewHead(fields), end)
@@ -203,15 +213,37 @@ func (x *ruledStream) respond() error {
 	case x.waiting != nil:
 		x.upload(x.waiting)
 	}
-	return x.download(body, func() *http2.Head {
-		switch {
-		case !fallback:
-			return x.upstream.Trailers()
-		case trailers == nil:
-			return nil
+	return x.download(body)
+}
+
+// trailers are those of the response as they leave, nil for none.
+func (x *ruledStream) trailers() (*http2.Head, error) {
+	var came *http2.Head
+	switch {
+	case x.record.Answered != answeredFallback:
+		came = x.upstream.Trailers()
+	case x.response.trailers != nil:
+		came = http2.NewHead(lower2(x.response.trailers))
+	}
+	var seen rules.Fields
+	if came != nil {
+		seen = fields2(came.Fields)
+	}
+	if err := x.stepEnd(seen); err != nil {
+		failed, ok := x.endFailed(err)
+		if !ok {
+			return nil, err
 		}
-		return http2.NewHead(lower2(trailers))
-	})
+		return http2.NewHead(lower2(failed)), nil
+	}
+	switch out, same := x.trailersOut(); {
+	case same:
+		return came, nil
+	case len(out) == 0:
+		return nil, nil //nolint:nilnil // as documented: there are none
+	default:
+		return http2.NewHead(lower2(out)), nil
+	}
 }
 
 // outgoingReply is the response's head as it leaves.
@@ -238,7 +270,7 @@ func (x *ruledStream) outgoingReply(fallback bool, size int64) []http2.Field {
 }
 
 // download copies the response's body to the caller as it comes.
-func (x *ruledStream) download(body io.Reader, trailers func() *http2.Head) error {
+func (x *ruledStream) download(body io.Reader) error {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	if u := x.upstream; u != nil && !u.Buffered() {
@@ -252,7 +284,10 @@ func (x *ruledStream) download(body io.Reader, trailers func() *http2.Head) erro
 		}
 		var tail *http2.Head
 		if last {
-			tail = trailers()
+			var err error
+			if tail, err = x.trailers(); err != nil {
+				return err
+			}
 		}
 		if n > 0 || last && tail == nil {
 			if x.caller.Write((*buf)[:n], last && tail == nil) != nil {
@@ -264,7 +299,6 @@ func (x *ruledStream) download(body io.Reader, trailers func() *http2.Head) erro
 		}
 		if last {
 			if tail != nil {
-				x.record.Response.Trailers = fields2(tail.Fields)
 				x.caller.SendTrailers(tail)
 				x.r.link.Flush()
 			}
@@ -284,7 +318,7 @@ func (x *ruledStream) answer(a *answer) {
 		fields = append(fields,
 			rules.Field{Name: "content-type", Value: x.request.in.Fields.Get("Content-Type")},
 			rules.Field{Name: "grpc-status", Value: strconv.Itoa(n)},
-			rules.Field{Name: "grpc-message", Value: encodeGRPCMessage(a.message)})
+			rules.Field{Name: "grpc-message", Value: rules.EncodeGRPCMessage(a.message)})
 		x.caller.SendHead(http2.NewHead(made2(http.StatusOK, fields)), true)
 		return
 	}

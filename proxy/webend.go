@@ -180,7 +180,7 @@ func (x *exchange) said(a *answer) (status int, fields rules.Fields, body []byte
 		return http.StatusOK, rules.Fields{
 			{Name: "Content-Type", Value: contentType},
 			{Name: "Grpc-Status", Value: strconv.Itoa(n)},
-			{Name: "Grpc-Message", Value: encodeGRPCMessage(a.message)},
+			{Name: "Grpc-Message", Value: rules.EncodeGRPCMessage(a.message)},
 		}, nil
 	case x.isFramed():
 		return http.StatusOK, rules.Fields{{Name: "Content-Type", Value: contentType}}, connectEnding(a.code, a.message, "")
@@ -220,7 +220,7 @@ func webEnding(code rules.Code, message, where string) []byte {
 	n, _ := code.Number()
 	said := "grpc-status: " + strconv.Itoa(n) + "\r\n"
 	if message != "" {
-		said += "grpc-message: " + encodeGRPCMessage(message) + "\r\n"
+		said += "grpc-message: " + rules.EncodeGRPCMessage(message) + "\r\n"
 	}
 	if where != "" {
 		said += strings.ToLower(errorHeader) + ": " + where + "\r\n"

@@ -178,8 +178,8 @@ const (
 	ReasonMany      Reason = "jq_many_results" // several where one message is needed
 	ReasonBudget    Reason = "jq_budget"       // over limits.steps or limits.time, or an output too large
 	ReasonPanic     Reason = "panic"
-	ReasonNotBool   Reason = "not_boolean" // a condition that is neither true nor false
-	ReasonHead      Reason = "bad_head"    // a head step left something that is no head
+	ReasonNotBool   Reason = "not_boolean"  // a condition that is neither true nor false
+	ReasonHead      Reason = "bad_head"     // a head step left something that is no head
 	ReasonTrailers  Reason = "bad_trailers" // a trailers step left something that are no trailers
 	ReasonFormat    Reason = "skipped_format"
 	ReasonDecode    Reason = "decode"

@@ -46,7 +46,7 @@ type explainedRoute struct {
 type explainedHead struct {
 	Method, Host, Path, Query *string
 	Status                    *int
-	Headers                   json.RawMessage
+	Headers, Trailers         json.RawMessage
 	Body                      json.RawMessage
 	Format                    string
 	Size                      *int // of a body, if there is one to tell of
@@ -100,6 +100,7 @@ func (p *explainPrinter) all(e *explained) {
 	p.routes(e)
 	p.half(e, "request", e.Request)
 	p.half(e, "response", e.Response)
+	p.trailers(e)
 	for i := range e.Messages {
 		p.message(&e.Messages[i])
 	}
@@ -178,12 +179,7 @@ func (p *explainPrinter) half(e *explained, name string, h *explainedHalf) {
 	if h == nil {
 		return
 	}
-	var steps []explainedStep
-	for _, s := range e.Steps {
-		if strings.HasPrefix(s.Step, name) {
-			steps = append(steps, s)
-		}
-	}
+	steps := e.stepsOf(name)
 	fmt.Fprintf(&p.b, "\n%s", name)
 	switch {
 	case h.Way == "by_value":

@@ -240,6 +240,7 @@ const (
 	hasTrailers
 	hasSteps
 	hasCount
+	hasTrailersOut
 )
 
 func (p *packer) half(h *proxy.Half) {
@@ -259,6 +260,9 @@ func (p *packer) half(h *proxy.Half) {
 	if len(h.Trailers) > 0 {
 		flags |= hasTrailers
 	}
+	if h.TrailersOut != nil {
+		flags |= hasTrailersOut
+	}
 	if len(h.Steps) > 0 {
 		flags |= hasSteps
 	}
@@ -275,6 +279,9 @@ func (p *packer) half(h *proxy.Half) {
 	}
 	if flags&hasTrailers != 0 {
 		p.buf = p.words.putFields(p.buf, h.Trailers)
+	}
+	if flags&hasTrailersOut != 0 {
+		p.buf = p.words.putFields(p.buf, h.TrailersOut)
 	}
 	if flags&hasSteps != 0 {
 		p.steps(h.Steps, h.Body.Size)

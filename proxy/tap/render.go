@@ -136,6 +136,9 @@ func (r *renderer) half(h *proxy.Half, described codec.Codec) object {
 	if h.In != nil && h.Out != nil && h.In != h.Out {
 		after = r.changes(h.In, h.Out)
 	}
+	if h.TrailersOut != nil {
+		after.add("trailers", r.fields(h.TrailersOut))
+	}
 	if h.Edited {
 		out := h.Out
 		if out == nil {

@@ -137,6 +137,9 @@ func (u *unpacker) half() proxy.Half {
 	if flags&hasTrailers != 0 {
 		h.Trailers = u.fields()
 	}
+	if flags&hasTrailersOut != 0 {
+		h.TrailersOut = u.fields()
+	}
 	if flags&hasSteps != 0 {
 		h.Steps = u.steps()
 	}

@@ -52,6 +52,7 @@ type callScript struct {
 const (
 	callHeads    = "request:\n  - head: .headers[\"x-added\"] = \"1\" | .headers[\"x-many\"] = [\"a\", \"b, c\"] | del(.headers[\"x-secret\"])\nresponse:\n  - head: .headers[\"x-answer\"] = \"1\" | del(.headers[\"x-up\"])\n"
 	callRewrites = "request:\n  - jq: .name = \"in:\" + .name\nresponse:\n  - jq: .name = \"out:\" + .name\n"
+	callTrailers = "trailers:\n  - when: .grpc_status != \"OK\"\n    jq: .grpc_status = \"DATA_LOSS\" | .grpc_message = \"was \" + .grpc_message | .[\"x-cost\"] = \"7\" | del(.[\"x-trailer\"])\n"
 	callResults  = "if .name == \"drop\" then empty elif .name == \"two\" then (., .name = \"2\") else . end"
 	callFallback = "    fallback: {grpc: OK, headers: {x-fallback: [\"1\"]}, body: {name: stale}}\n"
 )
@@ -95,6 +96,22 @@ var callActions = []callAction{
 	{name: "breaker-fallback", rule: "upstream:\n" + trippedAtOnce + callFallback, priming: 1},
 	{name: "breaker-fallback-rewrite", rule: "upstream:\n" + trippedAtOnce + callFallback + callRewrites, priming: 1},
 	{name: "breaker-fallback-status", rule: "upstream:\n" + trippedAtOnce + "    fallback: {grpc: NOT_FOUND, message: gone}\n", priming: 1},
+
+	{name: "trailers-add", rule: trailersAdd},
+	{name: "trailers-add-rewrite", rule: callRewrites + trailersAdd},
+	{name: "trailers-status", rule: callTrailers, call: callScript{code: "13", message: "broken \u00e4"}},
+	{name: "trailers-status-rewrite", rule: callRewrites + callTrailers, call: callScript{code: "13", message: "broken \u00e4"}},
+	{name: "trailers-of-trailers-only", rule: callTrailers, call: callScript{trailersOnly: true, code: "5", message: "none % of it"}},
+	{name: "trailers-of-trailers-only-rewrite", rule: callRewrites + callTrailers, call: callScript{trailersOnly: true, code: "5", message: "none % of it"}},
+	{name: "trailers-of-silent", rule: callRewrites + callTrailers, call: callScript{silent: true, code: "5"}},
+	{name: "trailers-error", rule: "trailers:\n  - jq: " + failing + "\n"},
+	{name: "trailers-error-rewrite", rule: callRewrites + "trailers:\n  - jq: " + failing + "\n"},
+	{name: "trailers-error-pass", rule: "on_error: pass\ntrailers:\n  - jq: " + failing + "\n"},
+	{name: "trailers-error-of-trailers-only", rule: "trailers:\n  - jq: .[\"te\"] = \"gzip\"\n", call: callScript{trailersOnly: true, code: "5"}},
+	{name: "trailers-fallback", rule: "upstream:\n" + trippedAtOnce + callFallback + trailersAdd, priming: 1},
+	{name: "trailers-fallback-rewrite", rule: "upstream:\n" + trippedAtOnce + callFallback + callRewrites + trailersAdd, priming: 1},
+	{name: "trailers-fallback-status", rule: "upstream:\n" + trippedAtOnce + "    fallback: {grpc: NOT_FOUND, message: gone}\n" + callRewrites + callTrailers, priming: 1},
+	{name: "trailers-cut", ends: true, late: true, rule: trailersAdd, call: callScript{cut: true}, only: "Bidi"},
 
 	{name: "refused-no-rules", place: refusedNoRules},
 	{name: "refused-beside", place: refused},

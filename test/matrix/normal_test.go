@@ -109,7 +109,7 @@ func normalHead(text string) string {
 	var fields, cookies []string
 	for _, f := range normal(lines[1:]) {
 		switch name, value, _ := strings.Cut(f, ": "); name {
-		case "content-length", "grpc-encoding", "expect":
+		case "", "content-length", "grpc-encoding", "expect":
 		case "content-type":
 			if !strings.HasPrefix(value, "application/grpc") {
 				fields = append(fields, f)

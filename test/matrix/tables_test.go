@@ -177,6 +177,7 @@ const (
 	rewriteResponse = "response:\n  - jq: .name = \"newer\" | .added = $request.path | del(.drop)\n"
 	headRequest     = "request:\n  - head: .headers[\"x-added\"] = \"1\" | .headers[\"x-many\"] = [\"a\", \"b, c\"] | del(.headers[\"x-secret\"]) | .query.v = \"2\" | .query.w = \"new one\"\n"
 	headResponse    = "response:\n  - head: .status = 202 | .headers[\"x-added\"] = \"1\" | .headers[\"set-cookie\"] += [\"c=3\"] | del(.headers[\"x-up\"])\n"
+	trailersAdd     = "trailers:\n  - jq: .[\"x-cost\"] = \"7\"\n"
 	failing         = "error(\"no\")"
 	trippedAtOnce   = "  breaker:\n    trip: .failures >= 1\n    open: 1h\n"
 	neverTripped    = "  breaker:\n    trip: .failures >= 1000\n"
@@ -245,6 +246,21 @@ var httpActions = []httpAction{
 	{name: "breaker-fallback", rule: "upstream:\n" + trippedAtOnce + fallback + rewriteResponse, priming: 1},
 	{name: "breaker-fallback-get", rule: "upstream:\n" + trippedAtOnce + fallback, priming: 1, method: "GET", bodiless: true},
 	{name: "breaker-by-body", rule: "upstream:\n  breaker:\n    failure: .body.name == \"old\"\n    trip: .failures >= 1\n    open: 1h\n", priming: 1, reads: true},
+
+	// Trailers.
+	{name: "trailers-add", rule: trailersAdd},
+	{name: "trailers-add-jq", rule: rewriteResponse + trailersAdd, reads: true},
+	{name: "trailers-same", rule: "trailers:\n  - jq: .\n"},
+	{name: "trailers-edit", rule: "trailers:\n  - when: .[\"x-sum\"] != null\n    jq: .[\"x-sum\"] += \"\\($response.status)\" | .[\"x-more\"] = [\"1\", \"2\"]\n"},
+	{name: "trailers-remove", rule: "trailers:\n  - jq: del(.[\"x-sum\"])\n"},
+	{name: "trailers-forbidden", rule: "trailers:\n  - jq: .[\"content-length\"] = \"7\"\n"},
+	{name: "trailers-forbidden-pass", rule: "on_error: pass\ntrailers:\n  - jq: .[\"content-length\"] = \"7\"\n"},
+	{name: "trailers-HEAD", rule: trailersAdd, method: "HEAD", bodiless: true},
+	{name: "trailers-204", rule: trailersAdd, answer: scriptedAnswer{status: 204, bodiless: true}},
+	{name: "trailers-empty", rule: trailersAdd, answer: scriptedAnswer{bodiless: true}},
+	{name: "trailers-fallback", rule: "upstream:\n" + trippedAtOnce + fallback + trailersAdd, priming: 1},
+	{name: "trailers-reject", rule: "response:\n  - reject: {status: 451}\n" + trailersAdd},
+	{name: "trailers-cut", rule: trailersAdd, answer: scriptedAnswer{cut: true}},
 
 	// Upstreams that fail.
 	{name: "refused-no-rules", place: refusedNoRules},
