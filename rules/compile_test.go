@@ -131,3 +131,41 @@ func FuzzCompile(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkCompile is what sluice check and a reload cost for 1,000 files of
+// conditions, steps and a breaker; the second time no pattern differs from
+// another by more than one segment, so that all are compared with all.
+func BenchmarkCompile(b *testing.B) {
+	for name, pattern := range map[string]string{"": "POST /v1/things%d/{id}", "-hosts": "/"} {
+		var files []rules.File
+		for i := range 1000 {
+			files = append(files, rules.File{Name: fmt.Sprintf("rules/r%d.yaml", i), Text: fmt.Appendf(nil, `match:
+  http: %s
+  host: h%d.shop.svc
+  headers: {x-tenant: acme}
+  where: .query.dry_run != "true"
+request:
+  - jq: .tier = "gold" | del(.debug)
+  - head: .headers["x-tier"] = $body.tier | .query.v = "2"
+  - when: .quantity > 100
+    reject: {status: 422, grpc: INVALID_ARGUMENT, message: at most 100 a call}
+upstream:
+  breaker:
+    failure: .status >= 500 or (.body.errors | length) > 0
+    trip: .requests >= 20 and .failures / .requests > 0.5
+    window: 10s
+response:
+  - when: $response.status == 200
+    jq: del(.internal) | .links.self = "/v1/orders/\($request.params.id)"
+`, strings.ReplaceAll(pattern, "%d", fmt.Sprint(i)), i)})
+		}
+		b.Run("1000"+name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if set, problems := rules.Compile(files); set == nil {
+					b.Fatal(formatProblems(problems))
+				}
+			}
+		})
+	}
+}

@@ -2,7 +2,6 @@ package document
 
 import (
 	"encoding/json"
-	"math"
 	"math/big"
 	"regexp"
 	"slices"
@@ -212,54 +211,6 @@ func Int(lowest, highest int64) Type[int64] {
 			return 0, false
 		}
 		return i, true
-	}}
-}
-
-// Duration takes a positive duration such as 800ms or 1m30s.
-func Duration() Type[time.Duration] {
-	return Type[time.Duration]{Shape{Kind: "duration"}, func(n *Node) (time.Duration, bool) {
-		if n.Kind != Scalar {
-			_, ok := n.wrongType("a duration")
-			return 0, ok
-		}
-		d, err := time.ParseDuration(n.Text)
-		switch {
-		case err != nil && n.what() == "a number":
-			n.Report(CodeWrongType, "write "+n.Text+"s or "+n.Text+"ms", "a duration needs its unit")
-		case err != nil:
-			n.Report(CodeBadValue, "such as 800ms, 2s, 1m30s", "%q is no duration", n.Text)
-		case d <= 0:
-			n.Report(CodeBadValue, "", "a duration has to be more than zero")
-		}
-		return d, err == nil && d > 0
-	}}
-}
-
-var sizeText = regexp.MustCompile(`^([0-9]+)(B|KiB|MiB|GiB)$`)
-
-// Size takes a size such as 512KiB.
-func Size() Type[codec.Bytes] {
-	units := map[string]int64{"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-	return Type[codec.Bytes]{Shape{Kind: "size"}, func(n *Node) (codec.Bytes, bool) {
-		if n.Kind != Scalar {
-			_, ok := n.wrongType("a size")
-			return 0, ok
-		}
-		m := sizeText.FindStringSubmatch(n.Text)
-		if m == nil {
-			hint := "such as 512KiB, 8MiB"
-			if n.what() == "a number" {
-				hint = "write " + n.Text + "B, or KiB, MiB, GiB"
-			}
-			n.Report(CodeBadValue, hint, "%q is no size", n.Text)
-			return 0, false
-		}
-		count, err := strconv.ParseInt(m[1], 10, 64)
-		if err != nil || count == 0 || count > math.MaxInt64/units[m[2]] {
-			n.Report(CodeBadValue, "", "%s is not a possible size", n.Text)
-			return 0, false
-		}
-		return codec.Bytes(count * units[m[2]]), true
 	}}
 }
 

@@ -84,7 +84,7 @@ func TestProblems(t *testing.T) {
 		{`listeners: {inbound: ":15001"}`, "1:22 listeners.inbound: port 15001 is that of listeners.outbound already"},
 		{`health: "127.0.0.1:15000"`, "1:9 health: port 15000 is that of admin.listen already"},
 		{`listeners: {outbound: ":15020"}`, "1:23 listeners.outbound: port 15020 is that of health already"},
-		{"tap: {memory: 16MB}\nlog: {exchanges: some}\ndrain: 30", `1:15 tap.memory: "16MB" is no size; 2:18 log.exchanges: "some" is not possible here; 3:8 drain: a duration needs its unit`},
+		{"tap: {memory: 16MB}\nlog: {exchanges: some}\ndrain: 30", `1:17 tap.memory: "16MB" is no size; 2:18 log.exchanges: "some" is not possible here; 3:8 drain: a duration needs its unit`},
 	} {
 		_, problems := Parse("sluice.yaml", []byte(tt.text))
 		var got []string
