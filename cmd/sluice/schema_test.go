@@ -3,7 +3,12 @@ package main
 import (
 	"bytes"
 	"flag"
+	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -60,6 +65,54 @@ func TestSchemaOfRuleFilesIsWhatItPrints(t *testing.T) {
 		if err := schema.Validate(v); (err == nil) != want {
 			t.Errorf("%s: %v", text, err)
 		}
+	}
+}
+
+var yamlBlock = regexp.MustCompile("(?ms)^(?:<!-- file: ([^\n ]*) -->\n)?```yaml\n(.*?)^```$")
+
+// Whatever stands in the documents or in the repository as a rule file is taken
+// by the schema and by the parser.
+func TestTheSchemaTakesEveryRuleFileOfTheRepository(t *testing.T) {
+	schema, found := printed(t, "schema"), 0
+	check := func(name string, text []byte) {
+		if base := filepath.Base(name); base == "sluice.yaml" || strings.HasPrefix(base, "_") {
+			return // another schema's
+		}
+		found++
+		var v any
+		if err := yaml.Unmarshal(text, &v); err != nil {
+			t.Errorf("%s: %v", name, err)
+			return
+		}
+		if err := schema.Validate(v); err != nil {
+			t.Errorf("%s: %v\n%s", name, err, text)
+		}
+		if _, problems := rules.Compile([]rules.File{{Name: "rule.yaml", Text: text}}); len(problems) > 0 {
+			t.Errorf("%s: %+v\n%s", name, problems, text)
+		}
+	}
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		name := d.Name()
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (name == "testdata" || name == "bin" || name != ".." && name[0] == '.'):
+			return filepath.SkipDir
+		case strings.HasSuffix(name, ".yaml"):
+			text, err := os.ReadFile(path)
+			check(path, text)
+			return err
+		case strings.HasSuffix(name, ".md"):
+			text, err := os.ReadFile(path)
+			for i, block := range yamlBlock.FindAllSubmatch(text, -1) {
+				check(fmt.Sprintf("%s/block %d/%s", path, i, block[1]), block[2])
+			}
+			return err
+		}
+		return nil
+	})
+	if err != nil || found < 5 {
+		t.Errorf("%d rule files, %v", found, err)
 	}
 }
 
