@@ -24,14 +24,19 @@ import (
 // at: protobuf, in an encoding that can be undone. Any other passes as plain
 // HTTP/2, where jq steps pass it over and a decision that must read it fails.
 func (x *exchange) readsMessages() bool {
-	if x.kind != callGRPC || x.route == nil || x.record.Call.Service == "" || !knownEncoding(x.request.in.Fields.Get("Grpc-Encoding")) {
+	return x.kind == callGRPC && x.route != nil && x.record.Call.Service != "" && readsCalls(x.route, x.request.in)
+}
+
+// readsCalls is readsMessages for calls of a route with that head.
+func readsCalls(route *rules.Route, head *rules.Head) bool {
+	if !knownEncoding(head.Fields.Get("Grpc-Encoding")) {
 		return false
 	}
-	if _, subtype, _ := strings.Cut(mediaType(x.request.in), "+"); subtype != "" && subtype != "proto" {
+	if _, subtype, _ := strings.Cut(mediaType(head), "+"); subtype != "" && subtype != "proto" {
 		return false
 	}
-	b := x.route.Breaker()
-	return touches(x.route.Request()) || touches(x.route.Response()) || b != nil && b.FailureReadsBody()
+	b := route.Breaker()
+	return touches(route.Request()) || touches(route.Response()) || b != nil && b.FailureReadsBody()
 }
 
 // touches reports whether steps read or replace messages.

@@ -34,7 +34,10 @@ type ruled struct {
 	left      atomic.Bool    // our side towards the caller has ended
 	ending    atomic.Bool    // both sides have deadlines of their ends
 
-	begun bool // the caller has said its first settings; of the goroutine that reads it
+	// Of the goroutine that reads the caller.
+	begun   bool     // it has said its first settings
+	methods methods2 // that it has called
+	room    []byte   // for what a plan makes of a message
 
 	mu        sync.Mutex // guards what follows
 	attaching *time.Timer
@@ -387,6 +390,8 @@ func (up *ruledUpstream) lost(err error) {
 		switch x := u.Owner.(type) {
 		case *inline2:
 			up.lostInline(x, err)
+		case *planned2:
+			x.upstreamLost(err)
 		case *ruledStream:
 			x.upstreamLost(err)
 		}

@@ -25,7 +25,10 @@ type call2 struct {
 }
 
 // call implements [wire].
-func (x *ruledStream) call() error {
+func (x *ruledStream) call() error { return x.callFrom((*call2).carry) }
+
+// callFrom carries a call from some point of its story on.
+func (x *ruledStream) callFrom(carry func(*call2) error) error {
 	x.readByMessage = true
 	x.stream = streamRules{generation: x.set.Number, route: x.route, params: x.params}
 	c := &call2{ruledStream: x}
@@ -37,7 +40,7 @@ func (x *ruledStream) call() error {
 	}
 	stop := context.AfterFunc(c.ctx, c.breakOff)
 	defer stop()
-	return c.tellEnd(c.carry())
+	return c.tellEnd(carry(c))
 }
 
 // breakOff wakes both directions.
@@ -89,12 +92,18 @@ func (c *call2) carry() error {
 			send()
 		})
 	}
-	err = c.upstreamToCaller()
-	if cause := context.Cause(c.ctx); cause != nil && c.exchange.ctx.Err() == nil && cause != context.DeadlineExceeded { //nolint:errorlint // the cause itself
-		err = cause // of callerToUpstream, which comes before the upstream's end
-	}
+	err = c.ending(c.upstreamToCaller())
 	c.cancel(errFinished)
 	<-done
+	return err
+}
+
+// ending is the error of a call whose upstream's half has ended with err: that of
+// callerToUpstream comes before it.
+func (c *call2) ending(err error) error {
+	if cause := context.Cause(c.ctx); cause != nil && c.exchange.ctx.Err() == nil && cause != context.DeadlineExceeded { //nolint:errorlint // the cause itself
+		return cause
+	}
 	return err
 }
 

@@ -23,7 +23,7 @@ func (c *call2) endCall(err error) error {
 	case !errors.Is(err, io.EOF):
 		return c.lost(err)
 	case trailers == nil:
-		return c.lost(status.Error(codes.Internal, "the call ended without trailers"))
+		return c.lost(errNoTrailers)
 	}
 	c.outcome.GRPCStatus = codeOf2(trailers.Fields)
 	return c.stepEnd(fields2(trailers.Fields))

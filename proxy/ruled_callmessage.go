@@ -163,22 +163,31 @@ func acceptable2(fields []http2.Field) []http2.Field {
 		if fields[i].Name != "grpc-accept-encoding" {
 			continue
 		}
-		var known []string
-		all := true
-		for name := range strings.SplitSeq(fields[i].Value, ",") {
-			name = strings.TrimSpace(name)
-			if knownEncoding(name) {
-				known = append(known, name)
-			} else {
-				all = false
-			}
-		}
-		if !all {
+		if !allKnown(fields[i].Value) {
 			fields = slices.Clone(fields)
-			fields[i].Value = strings.Join(known, ",")
+			fields[i].Value = onlyKnown(fields[i].Value)
 		}
 	}
 	return fields
+}
+
+func allKnown(encodings string) bool {
+	for name := range strings.SplitSeq(encodings, ",") {
+		if !knownEncoding(strings.TrimSpace(name)) {
+			return false
+		}
+	}
+	return true
+}
+
+func onlyKnown(encodings string) string {
+	var known []string
+	for name := range strings.SplitSeq(encodings, ",") {
+		if name = strings.TrimSpace(name); knownEncoding(name) {
+			known = append(known, name)
+		}
+	}
+	return strings.Join(known, ",")
 }
 
 // unsized2 leaves the length out, which the steps may change with each message.

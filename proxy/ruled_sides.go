@@ -37,6 +37,16 @@ type stream2 interface {
 	upstreamStream() *http2.Stream // nil if it is not opened
 }
 
+// passing2 is a stream that is not held: what comes on it is told at once.
+type passing2 interface {
+	stream2
+	requestData(data []byte, end bool)
+	requestTrailers(head *http2.Head)
+	response(u *http2.Stream, head *http2.Head, end bool)
+	data(up *ruledUpstream, data []byte, end bool)
+	trailers(up *ruledUpstream, head *http2.Head)
+}
+
 // Request implements [http2.Handler].
 func (h ruledCaller) Request(s *http2.Stream, head *http2.Head, end, tooLarge bool) {
 	r := h.r
@@ -54,25 +64,39 @@ func (h ruledCaller) Request(s *http2.Stream, head *http2.Head, end, tooLarge bo
 		malformed = &Error{Origin: OriginCaller, Reason: "line_too_long"}
 	}
 	seen := r.seen(head, request2)
-	var found *found2
-	if malformed == nil {
-		var t *told
-		if t, found = r.unmatched(seen); t != nil {
-			x := &inline2{r: r, caller: s, told: t}
-			s.Owner = x
-			x.begin(head, end)
+	if malformed != nil {
+		r.carry(s, head, seen, end, malformed, nil)
+		return
+	}
+	t, found := r.meet(seen)
+	switch route := found.match.Route; {
+	case found.err != nil || r.c.hidden(seen.head) != nil:
+	case route == nil:
+		x := &inline2{r: r, caller: s, told: t}
+		s.Owner = x
+		x.begin(head, end)
+		return
+	case end:
+	default:
+		if method := r.plans(route, head, seen); method != nil {
+			s.Owner = r.plan(s, head, seen, method, t, found)
 			return
 		}
 	}
+	t.forget()
+	r.carry(s, head, seen, end, nil, &found)
+}
+
+// carry lets a goroutine carry the exchange of a request.
+func (r *ruled) carry(s *http2.Stream, head *http2.Head, seen *seenHead, end bool, malformed error, found *found2) {
 	x := &ruledStream{r: r, caller: s}
 	s.Owner = x
 	x.begin(head, seen, end, malformed, found)
 }
 
-// unmatched begins the record of a request that no route matches. If one does,
-// or that cannot be told, or the request is answered here, it returns what it
-// found.
-func (r *ruled) unmatched(seen *seenHead) (*told, *found2) {
+// meet finds the route of a request, and begins the record of one that needs no
+// goroutine of its own.
+func (r *ruled) meet(seen *seenHead) (*told, found2) {
 	c := r.c
 	set := c.p.Rules.Load()
 	t := allTold.Get().(*told)
@@ -81,11 +105,6 @@ func (r *ruled) unmatched(seen *seenHead) (*told, *found2) {
 	call.Service, call.Method = seen.service, seen.method
 	record.Started = r.caller.Now()
 	m, err := set.Match(c.ctx, call, record.Started)
-	if m.Route != nil || err != nil || c.hidden(seen.head) != nil {
-		found := &found2{m, err, set, call.ID, record.Started}
-		t.forget()
-		return nil, found
-	}
 	record.ID, record.Conn, record.Call = call.ID, &c.Conn, call
 	record.Protocol, record.Lane = HTTP2, LaneRelay
 	record.Generation, record.Attempts, record.Passed = set.Number, 1, m.Passed
@@ -93,7 +112,7 @@ func (r *ruled) unmatched(seen *seenHead) (*told, *found2) {
 		record.Protocol = GRPC
 	}
 	seen.begin(&record.Request)
-	return t, nil
+	return t, found2{m, err, set, call.ID, record.Started}
 }
 
 // Response implements [http2.Handler]. It is told of requests that are not sent
@@ -106,27 +125,27 @@ func (h ruledUpstreamSide) Request(*http2.Stream, *http2.Head, bool, bool) {}
 // Response implements [http2.Handler]. Of streams with a route the exchange is
 // told, here and below.
 func (h ruledUpstreamSide) Response(u *http2.Stream, head *http2.Head, end bool) {
-	u.Owner.(*inline2).response(u, head, end)
+	u.Owner.(passing2).response(u, head, end)
 }
 
 // Data implements [http2.Handler].
 func (h ruledCaller) Data(s *http2.Stream, data []byte, end bool) {
-	s.Owner.(*inline2).requestData(data, end)
+	s.Owner.(passing2).requestData(data, end)
 }
 
 // Data implements [http2.Handler].
 func (h ruledUpstreamSide) Data(u *http2.Stream, data []byte, end bool) {
-	u.Owner.(*inline2).data(h.up, data, end)
+	u.Owner.(passing2).data(h.up, data, end)
 }
 
 // Trailers implements [http2.Handler].
 func (h ruledCaller) Trailers(s *http2.Stream, head *http2.Head) {
-	s.Owner.(*inline2).requestTrailers(head)
+	s.Owner.(passing2).requestTrailers(head)
 }
 
 // Trailers implements [http2.Handler].
 func (h ruledUpstreamSide) Trailers(u *http2.Stream, head *http2.Head) {
-	u.Owner.(*inline2).trailers(h.up, head)
+	u.Owner.(passing2).trailers(h.up, head)
 }
 
 // Reset implements [http2.Handler].

@@ -16,10 +16,8 @@ func (s *Steps) Run(ctx context.Context, in In) (out Out, err error) {
 	if s == nil {
 		return Out{Head: in.Head}, nil
 	}
-	r := &run{
-		In: in, limits: s.route.limits, out: Out{Head: in.Head}, messages: []codec.Value{in.Body.Value},
-		scope: scope{request: in.Request, params: in.Params, response: in.Response, index: in.Index, now: in.Now},
-	}
+	r := newRun(s, in)
+	r.messages = []codec.Value{in.Body.Value}
 	name := ""
 	defer func() {
 		if p := recover(); p != nil {
@@ -88,12 +86,19 @@ type run struct {
 	messages []codec.Value // what the steps so far left of the message
 }
 
+func newRun(s *Steps, in In) *run {
+	return &run{
+		In: in, limits: s.route.limits, out: Out{Head: in.Head},
+		scope: scope{request: in.Request, params: in.Params, response: in.Response, index: in.Index, now: in.Now},
+	}
+}
+
 // clock is the instant now, or always the same one if nobody wants to know.
-func (r *run) clock() time.Time {
-	if r.Clock == nil {
+func (in *In) clock() time.Time {
+	if in.Clock == nil {
 		return time.Time{}
 	}
-	return r.Clock()
+	return in.Clock()
 }
 
 // step runs one step and fills its report, but for failures.

@@ -15,6 +15,9 @@ type planned struct {
 	plan  *plans.Plan
 	steps []int // of the route's, by their number in plan
 	uses  *program
+
+	heads     bool // there are head steps as well
+	variables bool // it uses some
 }
 
 // Why says why the steps need the message's value, "" if they do not: they run on
@@ -51,6 +54,7 @@ func (s *Steps) compilePlan(limits Limits) {
 	for i := range s.steps {
 		step := &s.steps[i]
 		if step.head != nil {
+			p.heads = true
 			if step.head.reads("$body") || step.when.reads("$body") {
 				s.why = step.name + ": its head waits for the message"
 				return
@@ -71,7 +75,9 @@ func (s *Steps) compilePlan(limits Limits) {
 		p.steps = append(p.steps, i)
 		for _, each := range []*program{step.when, step.jq} {
 			for v := range variables {
-				p.uses.uses[v] = p.uses.uses[v] || each.reads(variables[v])
+				if each.reads(variables[v]) {
+					p.uses.uses[v], p.variables = true, true
+				}
 			}
 		}
 	}
@@ -96,22 +102,37 @@ func (s *Steps) RunsOn(format codec.Codec) bool {
 	return ok && s != nil && s.planned != nil
 }
 
+// onlyPlans reports whether the steps are nothing but a plan's.
+func (s *Steps) onlyPlans() bool { return s == nil || s.planned != nil && !s.planned.heads }
+
+// OnlyPlans reports whether the route does nothing to an exchange but edit or
+// refuse its messages by plans, as [Steps.RunOn] does: there are no head steps,
+// no breaker and nothing else.
+func (r *Route) OnlyPlans() bool {
+	return r.request.onlyPlans() && r.response.onlyPlans() && r.breaker == nil && r.format == "" && r.upstreamFormat == ""
+}
+
 // RunOn is [Steps.Run] for a message that was not decoded, of a format of which
 // RunsOn is true. If sure, out and err are what Run would have come to, but for what
 // its reports say of the way, and left, if out.Edited, is what the format would make of
 // out.Messages, which stays empty: data itself if that is no edit. Otherwise only
 // Run can tell.
 func (s *Steps) RunOn(ctx context.Context, in In, format codec.Codec, data []byte, limits codec.Limits) (out Out, left []byte, sure bool, err error) {
-	r := &run{
-		In: in, limits: s.route.limits, out: Out{Head: in.Head},
-		scope: scope{request: in.Request, params: in.Params, response: in.Response, index: in.Index, now: in.Now},
+	var r *run // for what is not the plan's: most have none
+	if s.planned.heads || s.planned.variables {
+		r = newRun(s, in)
 	}
-	began := r.clock()
-	result, err := format.(plans.Editor).Edit(s.planned.plan, data, r.scope.values(s.planned.uses), limits)
+	var vars []codec.Value
+	if s.planned.variables {
+		vars = r.scope.values(s.planned.uses)
+	}
+	began := in.clock()
+	result, err := format.(plans.Editor).Edit(s.planned.plan, data, vars, limits)
 	if err != nil || result.Outcome == plans.Unsure || result.Outcome == plans.Nothing {
 		return Out{}, nil, false, nil //nolint:nilerr // Run meets the same error
 	}
-	took := r.clock().Sub(began)
+	took := in.clock().Sub(began)
+	out = Out{Head: in.Head, Steps: make([]StepReport, 0, len(s.steps))}
 	left, number := data, -1
 	if result.Outcome == plans.Changed {
 		left = result.Data
@@ -127,26 +148,27 @@ func (s *Steps) RunOn(ctx context.Context, in In, format codec.Codec, data []byt
 		report := StepReport{Step: step.name, Result: "when_false"}
 		switch {
 		case step.head != nil:
-			began := r.clock()
+			began := in.clock()
 			err := r.head(ctx, step, &report)
-			report.Took = r.clock().Sub(began)
+			report.Took = in.clock().Sub(began)
+			out.Head = r.out.Head
 			if err != nil {
 				report.Result = "failed"
-				r.out.Steps = append(r.out.Steps, report)
-				return r.out, nil, true, s.failed(step, err)
+				out.Steps = append(out.Steps, report)
+				return out, nil, true, s.failed(step, err)
 			}
 		case step.reject != nil && result.Outcome == plans.Stopped && result.Stop == number:
-			r.out.Reject, report.Result = step.reject, "rejected"
+			out.Reject, report.Result = step.reject, "rejected"
 		case step.jq != nil && result.Ran&(1<<number) != 0:
-			r.out.Edited, report.Result, report.Count = true, "ran", 1
+			out.Edited, report.Result, report.Count = true, "ran", 1
 		}
 		if step.head == nil {
 			report.InPlace, report.Took, took = true, took, 0
 		}
-		r.out.Steps = append(r.out.Steps, report)
-		if r.out.Reject != nil {
+		out.Steps = append(out.Steps, report)
+		if out.Reject != nil {
 			break
 		}
 	}
-	return r.out, left, true, nil
+	return out, left, true, nil
 }

@@ -59,8 +59,8 @@ func (d *Head) look(stream uint32, as headKind) error {
 	return d.err
 }
 
-// keep returns a head that stays: d itself if it does.
-func (d *Head) keep() *Head {
+// Keep returns a head that stays: d itself if it does.
+func (d *Head) Keep() *Head {
 	if d.Kept {
 		return d
 	}
@@ -298,7 +298,7 @@ func (h *Hop) trailers(s *Stream, d *Head, end, tooLarge bool) error {
 	}
 	held := s.held != nil
 	if held {
-		s.held.trailers = d.keep()
+		s.held.trailers = d.Keep()
 		s.held.changed.Broadcast()
 	}
 	s.settle()

@@ -65,7 +65,7 @@ func (h *Hop) Open(owner any, source *Stream, head *Head, end bool, rank *Rank) 
 	}
 	s.opening, s.endNext, s.rank = head, end, rank
 	if len(h.waiting) > 0 || !h.mayOpen() {
-		s.opening = head.keep()
+		s.opening = head.Keep()
 		h.waiting = append(h.waiting, s)
 		return s, nil
 	}
@@ -112,6 +112,14 @@ func (s *Stream) DataFrom(source *Stream) {
 	s.hop.link.mu.Lock()
 	defer s.hop.link.mu.Unlock()
 	s.source = source
+}
+
+// Consumed gives credit to the peer for n bytes of content that its handler was
+// told of, and that no other stream has for its source.
+func (s *Stream) Consumed(n int) {
+	s.hop.link.mu.Lock()
+	defer s.hop.link.mu.Unlock()
+	s.consumed(n)
 }
 
 // SendHead sends a response's head.
@@ -231,7 +239,7 @@ func (s *Stream) sendTrailers(head *Head) {
 		return
 	}
 	if s.id == 0 || s.queued() > 0 {
-		s.last, s.endNext = head.keep(), true
+		s.last, s.endNext = head.Keep(), true
 		return
 	}
 	s.sendHead(head, true)

@@ -37,7 +37,7 @@ func (h *held) addHead(d *Head, end bool) bool {
 	if len(h.heads) == maxInterim {
 		return false
 	}
-	h.heads = append(h.heads, heldHead{d.keep(), end})
+	h.heads = append(h.heads, heldHead{d.Keep(), end})
 	h.changed.Broadcast()
 	return true
 }
@@ -79,10 +79,26 @@ func (s *Stream) drop() {
 
 // Hold makes the stream one that is read by Read. It is called by the handler
 // of its request.
-func (s *Stream) Hold() {
+func (s *Stream) Hold() { s.HoldFrom(nil, false, nil, nil) }
+
+// HoldFrom makes the stream one that is read from what its handler was told of
+// it on: a response's head, with which it ended if end, content, and trailers,
+// each nil if there was none. It is called by its handler. A stream that is held
+// stays as it is.
+func (s *Stream) HoldFrom(head *Head, end bool, data []byte, trailers *Head) {
 	s.hop.link.mu.Lock()
 	defer s.hop.link.mu.Unlock()
+	if s.held != nil {
+		return
+	}
 	s.beHeld()
+	if head != nil {
+		s.held.addHead(head, end)
+	}
+	s.held.data = append(s.held.data, data...)
+	if trailers != nil {
+		s.held.trailers = trailers.Keep()
+	}
 }
 
 // ReadHead waits for the next head of a response, an interim one or the final.
