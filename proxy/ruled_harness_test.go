@@ -55,6 +55,12 @@ type rawTalk struct {
 func startTalk(t *testing.T, files []string, settings ...http2.Setting) *rawTalk {
 	t.Helper()
 	testbed.Leaks(t)
+	return startTalkWith(t, files, nil, settings...)
+}
+
+// startTalkWith is startTalk with options, for tests that look for leaks themselves.
+func startTalkWith(t *testing.T, files []string, options []option, settings ...http2.Setting) *rawTalk {
+	t.Helper()
 	talk := &rawTalk{t: t, ups: make(chan *rawEnd, 8), over: make(chan struct{})}
 	l := testbed.Loopback(t)
 	testbed.ServeConns(t, l, func(c *net.TCPConn) {
@@ -67,7 +73,7 @@ func startTalk(t *testing.T, files []string, settings ...http2.Setting) *rawTalk
 		<-talk.over
 	})
 	t.Cleanup(func() { close(talk.over) })
-	talk.sidecar = startSidecar(t, l.Addr().String(), files, inLane(proxy.LaneRelay))
+	talk.sidecar = startSidecar(t, l.Addr().String(), files, append(options, inLane(proxy.LaneRelay))...)
 	talk.caller = talk.dial()
 	return talk
 }

@@ -319,7 +319,7 @@ func (x *planned2) respond() bool {
 func (x *planned2) unframe() {
 	half := &x.told.record.Response
 	b := half.Body.Bytes
-	if half.MessageCount > 0 || len(b) < prefix2 || b[0] != 0 || int64(binary.BigEndian.Uint32(b[1:])) != half.Body.Size-prefix2 {
+	if x.told.record.Status == 0 || half.MessageCount > 0 || len(b) < prefix2 || b[0] != 0 || int64(binary.BigEndian.Uint32(b[1:])) != half.Body.Size-prefix2 {
 		return
 	}
 	copy(b, b[prefix2:])

@@ -50,13 +50,14 @@ func (x *planned2) turn(from func(*call2) error) {
 	y.route, y.params, y.method = x.found.match.Route, x.found.match.Params, x.method
 	y.readByMessage = true
 	r := &t.record
+	x.unframe()
 	y.record.Route, y.record.Passed, y.record.Attempts, y.record.Status = r.Route, r.Passed, r.Attempts, r.Status
 	y.record.Request, y.record.Response = r.Request, r.Response
 	y.request.messages.Store(1)
 	if r.Status != 0 {
 		y.began = true
 		y.response.in, y.response.out = r.Response.In, r.Response.Out
-		y.response.messages.Store(1)
+		y.response.messages.Store(int64(r.Response.MessageCount))
 	}
 	y.sent = r.Started
 	x.told, x.turned = nil, y // t is not used again: y's record has its bytes
