@@ -107,9 +107,10 @@ func (s *Steps) onlyPlans() bool { return s == nil || s.planned != nil && !s.pla
 
 // OnlyPlans reports whether the route does nothing to an exchange but edit or
 // refuse its messages by plans, as [Steps.RunOn] does: there are no head steps,
-// no breaker and nothing else.
+// no breaker and nothing else. Whatever else a route learns to do has to be asked
+// for here.
 func (r *Route) OnlyPlans() bool {
-	return r.request.onlyPlans() && r.response.onlyPlans() && r.breaker == nil && r.format == "" && r.upstreamFormat == ""
+	return r.request.onlyPlans() && r.response.onlyPlans() && r.trailers == nil && r.breaker == nil && r.format == "" && r.upstreamFormat == ""
 }
 
 // RunOn is [Steps.Run] for a message that was not decoded, of a format of which
