@@ -111,7 +111,7 @@ func (b *body) observed(fields func(name string) string) (received, sent Payload
 	if b.seen == nil && !b.whole {
 		return Payload{}, Payload{} // there was none, or nobody looked
 	}
-	max := b.x.p.Capture
+	max := b.x.mostSeen()
 	format := b.codec
 	coding := ""
 	if format == nil {

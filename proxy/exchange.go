@@ -54,6 +54,10 @@ type exchange struct {
 	schemaErr     error  // why method is nil
 	lastMessage   judged // from the upstream, for a breaker whose failure reads it
 
+	seesAll bool // nothing is hidden from the observers: they hide it themselves
+
+	redact atomic.Pointer[rules.Redact] // what is hidden from the observers; nil: nothing. Stored with mu held
+
 	mu     sync.Mutex // guards stream and, between the two directions, record.Error and trailers
 	stream streamRules
 }

@@ -98,7 +98,11 @@ func (p *Proxy) Explain(ctx context.Context, q Question) (*Explanation, error) {
 func Explain(ctx context.Context, cfg Config, q Question) (*Explanation, error) {
 	r := NewRehearsal(cfg)
 	defer r.Close()
-	return r.Explain(ctx, q)
+	e, x, err := r.explain(ctx, q)
+	if err == nil {
+		x.hideExplained(e)
+	}
+	return e, err
 }
 
 // Rehearsal is a Proxy without a wire that explains one exchange after the other:
@@ -120,14 +124,21 @@ func (r *Rehearsal) Close() { r.p.breakers.Close() }
 // Breakers lists the breakers that exist, by name.
 func (r *Rehearsal) Breakers() []BreakerState { return r.p.Breakers() }
 
-// Explain says what would become of q. The error is of the question.
+// Explain says what would become of q, and hides nothing of it: what it is asked
+// about is made up. The error is of the question.
 func (r *Rehearsal) Explain(ctx context.Context, q Question) (*Explanation, error) {
+	e, _, err := r.explain(ctx, q)
+	return e, err
+}
+
+func (r *Rehearsal) explain(ctx context.Context, q Question) (*Explanation, *exchange, error) {
 	if q.Head == nil {
-		return nil, errors.New("explain: no request")
+		return nil, nil, errors.New("explain: no request")
 	}
 	told, p := new(listening), r.p
 	p.Observer, p.instant = told, q.Now
 	x := &dryLane{exchange: new(exchange), q: &q}
+	x.seesAll = true // steps may run on it again
 	protocol := HTTP1
 	if media := mediaType(q.Head); media == "application/grpc" || strings.HasPrefix(media, "application/grpc+") {
 		protocol = HTTP2
@@ -142,7 +153,7 @@ func (r *Rehearsal) Explain(ctx context.Context, q Question) (*Explanation, erro
 	}
 	if x.problem != nil {
 		x.cancel(errFinished)
-		return nil, fmt.Errorf("explain: %w", x.problem)
+		return nil, nil, fmt.Errorf("explain: %w", x.problem)
 	}
 	x.finish(err)
 	e.Record, e.Messages, e.Answer = told.record, told.messages, x.answered
@@ -155,7 +166,7 @@ func (r *Rehearsal) Explain(ctx context.Context, q Question) (*Explanation, erro
 			x.bodiesAfter(&m.In, rules.StreamMessage, m.Index, !m.Upstream, m.Steps)
 		}
 	}
-	return e, nil
+	return e, x.exchange, nil
 }
 
 // dryConn is the connection that a question's exchange might have come on: to its

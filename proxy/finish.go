@@ -34,11 +34,19 @@ func (x *exchange) guard(run func() error) (err error) {
 			if v == http.ErrAbortHandler { //nolint:errorlint // a panic's value, as net/http compares it
 				panic(v)
 			}
-			x.p.Log.Error("panic in an exchange", "id", x.record.ID, "route", x.record.Route, "panic", fmt.Sprintf("%.64v", v), "stack", string(debug.Stack()))
+			x.p.Log.Error("panic in an exchange", "id", x.record.ID, "route", x.record.Route, "panic", x.shownPanic(v), "stack", string(debug.Stack()))
 			err = &Error{Origin: OriginSluice, Reason: string(rules.ReasonPanic)}
 		}
 	}()
 	return run()
+}
+
+// shownPanic is what the log may say of a panic's value.
+func (x *exchange) shownPanic(v any) string {
+	if x.redact.Load() != nil {
+		return fmt.Sprintf("%T", v)
+	}
+	return fmt.Sprintf("%.64v", v)
 }
 
 // finish ends the exchange. It is the only place that classifies errors,
@@ -67,6 +75,7 @@ func (x *exchange) finish(err error) {
 		x.wire.answer(a)
 	}
 	x.complete()
+	x.hide()
 	x.cancel(errFinished)
 	x.p.Observer.Observe(&x.record)
 	x.wire.finished(err, abort)

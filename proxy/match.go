@@ -20,6 +20,7 @@ func (x *exchange) match() error {
 	x.record.Passed = m.Passed
 	if x.route != nil {
 		x.record.Route = x.route.Name()
+		x.hides(x.route.Redact())
 	}
 	if err != nil {
 		return x.matchFailed(err)
@@ -35,6 +36,7 @@ func (x *exchange) matchFailed(err error) error {
 	}
 	x.route = failed.Route
 	x.record.Route = failed.Route.Name()
+	x.hides(failed.Route.Redact())
 	return x.onError(failed, func() { x.route = nil })
 }
 

@@ -198,6 +198,9 @@ func (x *exchange) rulesNow() streamRules {
 		x.stream.generation = set.Number
 		if m, err := set.Match(x.ctx, x.record.Call, x.now()); err == nil {
 			x.stream.route, x.stream.params = m.Route, m.Params
+			if m.Route != nil {
+				x.redact.Store(x.redact.Load().And(m.Route.Redact()))
+			}
 		}
 	}
 	return x.stream
@@ -208,7 +211,7 @@ func (x *exchange) observe(fromCaller bool, index int, m *streamed, left [][]byt
 	if !x.p.watched {
 		return
 	}
-	capture := x.p.Capture
+	capture := x.mostSeen()
 	in := payloadOf(m.data, capture, m.format)
 	var out []Payload
 	if edited {
@@ -228,8 +231,10 @@ func (x *exchange) observe(fromCaller bool, index int, m *streamed, left [][]byt
 		}
 		return
 	}
-	x.p.Observer.Observe(&Message{
+	e := &Message{
 		Exchange: x.record.ID, Route: x.record.Route, Call: x.record.Call, Upstream: !fromCaller, Index: index,
 		At: time.Now(), In: in, Out: out, Edited: edited, Steps: slices.Clone(steps),
-	})
+	}
+	x.hideMessage(e)
+	x.p.Observer.Observe(e)
 }

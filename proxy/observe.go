@@ -153,10 +153,23 @@ type Payload struct {
 	Size     int64       // of the whole, in bytes
 	Codec    codec.Codec // to read Bytes with, if it is known; nil otherwise
 	Encoding string      // the content coding still on Bytes: "gzip"; "" for none
+
+	// Redacted, if not zero, says that Bytes are of what the route's redact left of
+	// the message, which is so many bytes of JSON; Codec reads it and has the name
+	// of the message's format.
+	Redacted int64
+	// Withheld says why there are no Bytes of a message that may have what the
+	// route's redact hides; "" if there are.
+	Withheld string
 }
 
 // Whole reports whether Bytes is all of it.
-func (p *Payload) Whole() bool { return int64(len(p.Bytes)) == p.Size }
+func (p *Payload) Whole() bool {
+	if p.Redacted != 0 {
+		return int64(len(p.Bytes)) == p.Redacted
+	}
+	return int64(len(p.Bytes)) == p.Size
+}
 
 // Message tells that one message of a stream passed a route's steps.
 type Message struct {

@@ -256,3 +256,23 @@ func TestAWebSocketOfARouteMirrorsResets(t *testing.T) {
 	_, c = openChat(t, chatRule, "", testbed.ExpectReset())
 	testbed.Play(c, testbed.Abort())
 }
+
+// What redact names is not seen in messages of a WebSocket either, and a text that
+// cannot be read for it is not shown.
+func TestWebSocketMessagesAreRedacted(t *testing.T) {
+	s, c := openChat(t, chatRule+"redact: {headers: [x-room], body: .op}\n", "",
+		testbed.Expect(fromCaller(wsText, `{"op": "hi","seen": 0}`)+fromCaller(wsText, "no json")), testbed.ExpectEnd())
+	if err := testbed.Play(c, testbed.Send(fromCaller(wsText, `{"op": "hi"}`)+fromCaller(wsText, "no json")), testbed.HalfClose(), testbed.ExpectEnd()); err != nil {
+		t.Error(err)
+	}
+	for index, want := range []string{`{"op":"[redacted]"} "" map[op:[redacted] seen:0]`, ` "redact: it is not of its format" <nil>`} {
+		m := await(s, func(m *proxy.Message) bool { return m.Index == index })
+		got := fmt.Sprintf("%s %q %v", m.In.Bytes, m.In.Withheld, m.Steps[0].Body)
+		if m.Steps[0].InPlace || len(m.Out) > 0 && !strings.Contains(string(m.Out[0].Bytes), `"op":"[redacted]"`) || got != want {
+			t.Errorf("message %d: got %s, want %s; %+v", index, got, want, m)
+		}
+	}
+	if r := s.record("/chat"); r.Request.Out.Fields.Get("x-room") != "[redacted]" {
+		t.Errorf("record: %+v", r.Request.Out)
+	}
+}

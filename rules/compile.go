@@ -121,7 +121,8 @@ func (c *compiler) compile(common *shared) {
 	t := &c.text
 	first := common.of(t.match.V.direction.Or(Inbound))
 	r := &Route{name: c.doc.Route, off: t.mode.V == modeOff}
-	first.bound(r, t)
+	hidden := c.redact(t.redact)
+	first.bound(r, t, hidden)
 	r.position = document.Position{File: c.named.File, Line: c.doc.Root.Line, Column: c.doc.Root.Column}
 	c.route = r
 	if t.route.At != nil {
@@ -153,7 +154,7 @@ func (c *compiler) compile(common *shared) {
 	if t.match.V.direction.At == nil && common.differs() {
 		other := *r
 		last := common.of(Outbound)
-		last.bound(&other, t)
+		last.bound(&other, t, hidden)
 		last.precede(&other, own)
 		r.outbound = &other
 	}

@@ -39,6 +39,7 @@ type fileText struct {
 	upstream document.Value[upstreamText]
 	onError  document.Value[OnError]
 	limits   document.Value[limitsText]
+	redact   document.Value[redactText]
 	tests    document.Value[[]document.Value[caseText]]
 }
 
@@ -122,7 +123,8 @@ func fileType() document.Type[fileText] {
 			"What happens when a step fails or a body is over a limit: reject or pass."),
 		document.Key("limits", document.Object(limitsTable()), func(t *f) *document.Value[limitsText] { return &t.limits },
 			"What the route may cost."),
-		document.LaterKey[f]("redact", "What never shows in tap, logs and recordings."),
+		document.Key("redact", document.Object(redactTable()), func(t *f) *document.Value[redactText] { return &t.redact },
+			"What never shows in tap, logs and recordings."),
 		document.Key("tests", casesType(), func(t *f) *document.Value[[]document.Value[caseText]] { return &t.tests },
 			"Cases that `sluice test` runs offline; they have no effect on traffic."),
 	})

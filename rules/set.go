@@ -68,6 +68,7 @@ type Route struct {
 	format, upstreamFormat Format
 	onError                OnError
 	limits                 Limits
+	redact                 *Redact
 	position               Position
 	cases                  []*Case
 
@@ -107,6 +108,9 @@ func (r *Route) Format() Format { return r.format }
 
 // UpstreamFormat is what the service speaks, "" if it is what the caller speaks.
 func (r *Route) UpstreamFormat() Format { return r.upstreamFormat }
+
+// Redact is what of the route's exchanges nobody may see, nil if all of it.
+func (r *Route) Redact() *Redact { return r.redact }
 
 // OnError says what happens when a step fails or a body is over a limit.
 func (r *Route) OnError() OnError { return r.onError }

@@ -20,6 +20,7 @@ type sharedText struct {
 	trailers document.Value[[]document.Value[stepText]]
 	onError  document.Value[OnError]
 	limits   document.Value[limitsText]
+	redact   document.Value[redactText]
 }
 
 func sharedType() document.Type[sharedText] {
@@ -36,7 +37,8 @@ func sharedType() document.Type[sharedText] {
 			"What happens when a step fails, where a route does not say it."),
 		document.Key("limits", document.Object(limitsTable()), func(t *f) *document.Value[limitsText] { return &t.limits },
 			"What a route may cost, where it does not say it."),
-		document.LaterKey[f]("redact", "What never shows in tap, logs and recordings."),
+		document.Key("redact", document.Object(redactTable()), func(t *f) *document.Value[redactText] { return &t.redact },
+			"What never shows of any route, beside what the route says."),
 	})
 }
 
@@ -49,8 +51,9 @@ type shared struct{ all, inbound, outbound *sharedFile }
 
 // sharedFile is one of them, compiled.
 type sharedFile struct {
-	text  sharedText
-	steps stepLists
+	text   sharedText
+	steps  stepLists
+	redact *Redact
 }
 
 // read compiles a shared file.
@@ -78,6 +81,7 @@ func (s *shared) read(f File, programs []string) *compiler {
 		response: named(name, c.steps(out.text.response.V, responseSees())),
 		trailers: named(name, c.steps(out.text.trailers.V, trailersSees())),
 	}
+	out.redact = c.redact(out.text.redact)
 	return c
 }
 
@@ -112,9 +116,9 @@ func (s *shared) of(d Direction) layers {
 	return slices.DeleteFunc(layers{s.all, own}, func(f *sharedFile) bool { return f == nil })
 }
 
-// bound sets r's limits and on_error: what the route does not say is said by the
+// bound sets r's limits, on_error and redact: what is hidden adds up, and what the route does not say is said by the
 // nearest file that does.
-func (l layers) bound(r *Route, t *fileText) {
+func (l layers) bound(r *Route, t *fileText, own *Redact) {
 	onError, texts := t.onError, []limitsText{t.limits.V}
 	for _, f := range slices.Backward(l) {
 		if onError.At == nil {
@@ -123,6 +127,10 @@ func (l layers) bound(r *Route, t *fileText) {
 		texts = append(texts, f.text.limits.V)
 	}
 	r.onError, r.limits = onError.Or(OnErrorReject), limitsOf(texts)
+	r.redact = own.with(nil, r.limits)
+	for _, f := range l {
+		r.redact = f.redact.with(r.redact, r.limits)
+	}
 }
 
 // limitsOf takes each bound from the first text that has it, else its default.

@@ -51,6 +51,7 @@ type explainedHead struct {
 	Format                    string
 	Size                      *int // of a body, if there is one to tell of
 	Truncated                 bool
+	Withheld                  string
 }
 
 type explainedHalf struct {
@@ -214,6 +215,9 @@ func (p *explainPrinter) half(e *explained, name string, h *explainedHalf) {
 	fmt.Fprintf(&p.b, "  sent %s\n", to)
 	p.diff(diffLines(head, afterHead, sameLine))
 	p.diff(diffLines(body, afterBody, sameMember))
+	if h.Withheld != "" {
+		fmt.Fprintf(&p.b, "      the body is withheld: %s\n", printable(h.Withheld))
+	}
 	if h.Truncated {
 		p.b.WriteString("      ... more that was not kept\n")
 	}

@@ -38,6 +38,9 @@ func (r *renderer) payload(p *proxy.Payload, head *rules.Head, described codec.C
 	if p.Size == 0 && len(p.Bytes) == 0 {
 		return object{{"size", int64(0)}}
 	}
+	if p.Withheld != "" {
+		return object{{"size", p.Size}, {"withheld", p.Withheld}}
+	}
 	o := r.content(p, head, described)
 	o.add("size", p.Size)
 	if !p.Whole() {

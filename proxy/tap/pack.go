@@ -296,6 +296,10 @@ const (
 	codecNone byte = iota
 	codecJSON
 	codecRef
+
+	// May be added to one of them.
+	wasRedacted byte = 1 << 6
+	wasWithheld byte = 1 << 7
 )
 
 func (p *packer) payload(l *proxy.Payload) {
@@ -308,8 +312,20 @@ func (p *packer) payload(l *proxy.Payload) {
 		kind = codecRef
 		p.ref(l.Codec, 0)
 	}
+	if l.Redacted != 0 {
+		kind |= wasRedacted
+	}
+	if l.Withheld != "" {
+		kind |= wasWithheld
+	}
 	b := append(p.buf, kind)
 	b = binary.AppendVarint(b, l.Size)
+	if l.Redacted != 0 {
+		b = binary.AppendVarint(b, l.Redacted)
+	}
+	if l.Withheld != "" {
+		b = putString(b, l.Withheld)
+	}
 	b = p.words.put(b, l.Encoding)
 	b = binary.AppendUvarint(b, uint64(len(l.Bytes)))
 	if len(l.Bytes) >= lendFrom {

@@ -169,6 +169,9 @@ func TestBodies(t *testing.T) {
 		{"gRPC with JSON", "application/grpc+json", "", textPayload(string(frame(0, []byte(`{"x":1}`))), nil), "s.Known", `{"body":{"x":1},"format":"json","size":12}`},
 		{"cut after a message", "application/grpc", "", proxy.Payload{Bytes: two[:9], Size: 36}, "s.Known", `{"body":{"name":"a"},"format":"grpc","size":36,"truncated":true}`},
 		{"no frames", "application/grpc", "", textPayload("oops", nil), "s.Known", `{"body":"oops","format":"text","size":4}`},
+		{"redacted", "text/csv", "", proxy.Payload{Bytes: []byte(`{"a":"[redacted]"}`), Size: 90, Redacted: 18, Codec: sluicejson.Codec{}}, "", `{"body":{"a":"[redacted]"},"format":"json","size":90}`},
+		{"redacted and cut", "text/csv", "", proxy.Payload{Bytes: []byte(`{"a":"[redact`), Size: 90, Redacted: 18, Codec: sluicejson.Codec{}}, "", `{"body":"{\"a\":\"[redact","format":"text","size":90,"truncated":true}`},
+		{"withheld", "application/grpc", "", proxy.Payload{Size: 90, Withheld: "redact: why"}, "s.Known", `{"size":90,"withheld":"redact: why"}`},
 		{"by the rule's codec", "application/grpc", "", textPayload("a", fieldCodec{"ruled"}), "s.Known", `{"body":{"ruled":"a"},"format":"grpc","size":1}`},
 	}
 	for _, test := range tests {

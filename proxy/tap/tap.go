@@ -40,7 +40,9 @@
 // apply is left out, but for the keys shown above "breaker".
 //
 // Values of authorization, cookies and the like read "[redacted]", also for
-// a where.
+// a where. So does what a route's redact names: it is hidden before an event comes
+// here. A body that may have it, but cannot be read for it, has "withheld" in place
+// of its body, with the reason.
 package tap
 
 import (

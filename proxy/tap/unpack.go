@@ -151,13 +151,20 @@ func (u *unpacker) half() proxy.Half {
 
 func (u *unpacker) payload() proxy.Payload {
 	var l proxy.Payload
-	switch u.byte() {
+	kind := u.byte()
+	switch kind &^ (wasRedacted | wasWithheld) {
 	case codecJSON:
 		l.Codec = json.Codec{}
 	case codecRef:
 		l.Codec = u.ref().(codec.Codec)
 	}
 	l.Size = u.int()
+	if kind&wasRedacted != 0 {
+		l.Redacted = u.int()
+	}
+	if kind&wasWithheld != 0 {
+		l.Withheld = u.string()
+	}
 	l.Encoding = u.word()
 	if text := u.string(); text != "" {
 		l.Bytes = []byte(text)
