@@ -110,7 +110,7 @@ func (s *Steps) onlyPlans() bool { return s == nil || s.planned != nil && !s.pla
 // no breaker and nothing else. Whatever else a route learns to do has to be asked
 // for here.
 func (r *Route) OnlyPlans() bool {
-	return r.request.onlyPlans() && r.response.onlyPlans() && r.trailers == nil && r.breaker == nil && r.format == "" && r.upstreamFormat == ""
+	return r.request.onlyPlans() && r.response.onlyPlans() && r.trailers == nil && r.breaker == nil && r.format == "" && r.upstreamFormat == "" && r.redact == nil
 }
 
 // RunOn is [Steps.Run] for a message that was not decoded, of a format of which
