@@ -1,11 +1,9 @@
 package proxy
 
 import (
-	"context"
 	"encoding/binary"
 	"fmt"
 	"runtime/debug"
-	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -36,98 +34,11 @@ type planned2 struct {
 	message []byte      // that waits for the trailers
 }
 
-// plans reports whether calls with this head may be planned2s of the route, and
-// their method.
-func (r *ruled) plans(route *rules.Route, head *http2.Head, seen *seenHead) *protobuf.Method {
-	if seen.kind != callGRPC || !route.OnlyPlans() || !readsCalls(route, seen.head) || !plainCall2(head, seen) {
-		return nil
-	}
-	m := r.methods.find(r, seen)
-	if m == nil || m.ClientStreaming || m.ServerStreaming {
-		return nil
-	}
-	for _, each := range []struct {
-		steps  *rules.Steps
-		format codec.Codec
-	}{{route.Request(), m.Input}, {route.Response(), m.Output}} {
-		if each.steps != nil && !each.steps.RunsOn(each.format) {
-			return nil
-		}
-	}
-	return m
-}
-
 // plan begins a planned2.
 func (r *ruled) plan(s *http2.Stream, head *http2.Head, seen *seenHead, method *protobuf.Method, t *told, found found2) *planned2 {
 	t.record.Route, t.record.Attempts = found.match.Route.Name(), 0
 	r.c.exchanges.Add(1)
 	return &planned2{inline2: inline2{r: r, caller: s, told: t}, found: found, method: method, head: head.Keep(), seen: seen}
-}
-
-// plainCall2 reports whether the head of a call leaves as it came.
-func plainCall2(head *http2.Head, seen *seenHead) bool {
-	for i := range head.Fields {
-		switch f := &head.Fields[i]; f.Name {
-		case "content-length", "expect":
-			return false
-		case "grpc-timeout":
-			if _, ok := grpcTimeout(f.Value); !ok {
-				return false
-			}
-		case "grpc-accept-encoding":
-			if !allKnown(f.Value) {
-				return false
-			}
-		}
-	}
-	return checkBinary2(seen.head) == nil
-}
-
-// methods2 are the methods that were called on a connection, by their paths. It
-// is for the goroutine that reads the caller.
-type methods2 map[string]method2
-
-type method2 struct {
-	*protobuf.Method
-	until time.Time
-}
-
-const (
-	methodsAtMost = 64
-	methodFresh   = time.Second // how long a method is not asked for again
-)
-
-// noPatience is over.
-var noPatience = func() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return ctx
-}()
-
-// find returns the method that a head names, nil if that is not known yet. Nobody
-// waits for it here.
-func (all *methods2) find(r *ruled, seen *seenHead) (m *protobuf.Method) {
-	path, now := seen.head.Path, r.caller.Now()
-	if m := (*all)[path]; m.Method != nil && now.Before(m.until) {
-		return m.Method
-	}
-	if r.c.p.Methods == nil {
-		return nil
-	}
-	defer func() {
-		if recover() != nil {
-			m = nil // it will be asked again by who ends one call for it, not all of them
-		}
-	}()
-	m, err := r.c.p.Methods.Find(noPatience, r.c.p.server(r.c.listener, r.c.address(), seen.head.Host), seen.service, seen.method)
-	if err != nil {
-		return nil
-	}
-	if len(*all) >= methodsAtMost || *all == nil {
-		*all = make(methods2)
-	}
-	(*all)[path] = method2{m, now.Add(methodFresh)}
-	return m
 }
 
 // requestData sends the request, if it is whole.
@@ -178,12 +89,11 @@ func (x *planned2) send(data []byte) bool {
 	x.upstream = u
 	x.told.record.Attempts = 1
 	if half.Edited {
-		u.DataFrom(nil)
-		x.caller.Consumed(len(data))
 		x.r.room = appendMessage2(x.r.room[:0], left, false)
-		data = x.r.room
+		u.SendInPlace(len(data), x.r.room, true)
+	} else {
+		u.SendData(data, true)
 	}
-	u.SendData(data, true)
 	return true
 }
 
@@ -201,9 +111,13 @@ func (x *planned2) edit(fromCaller bool, message []byte, half *Half) (left []byt
 	}
 	left = message
 	if steps != nil {
+		now := x.r.caller.Now()
+		if !fromCaller {
+			now = x.upstream.Hop().Now()
+		}
 		in := rules.In{
 			Phase: rules.Whole, Request: &x.told.call, Params: x.found.match.Params, Head: half.In,
-			Now: time.Now(), Clock: x.r.c.p.stepClock,
+			Now: now, Clock: x.r.c.p.stepClock,
 		}
 		if !fromCaller {
 			in.Response = half.In
@@ -247,13 +161,26 @@ func (x *planned2) response(u *http2.Stream, head *http2.Head, end bool) {
 	switch {
 	case head.Status < 200:
 		x.caller.SendHead(head, false)
-	case notGRPC(head.Status, head.Fields, end) != nil, end && x.found.match.Route.Response() != nil:
+	case !x.r.saysGRPC(head, end), end && x.found.match.Route.Response() != nil:
 		x.turnResponse(u, head, end, nil, nil)
 	case end || x.found.match.Route.Response() == nil:
 		x.inline2.response(u, head, end)
 	default:
 		x.reply = head.Keep()
 	}
+}
+
+// saysGRPC reports whether a response is gRPC's. It is for the goroutine that reads
+// the upstream.
+func (r *ruled) saysGRPC(head *http2.Head, end bool) bool {
+	if end {
+		return notGRPC(head.Status, head.Fields, true) == nil
+	}
+	seen := r.seen(head, response2)
+	if !seen.isGRPC {
+		seen.isGRPC = notGRPC(head.Status, head.Fields, false) == nil
+	}
+	return seen.isGRPC
 }
 
 // data keeps a message, or passes it on.
@@ -304,13 +231,13 @@ func (x *planned2) respond() bool {
 		return false
 	}
 	x.told.record.Status = x.reply.Status
-	x.upstream.Consumed(len(x.message))
-	data := x.message
-	if half.Edited {
-		data = appendMessage2(nil, left, false)
-	}
+	x.caller.DataFrom(x.upstream)
 	x.caller.SendHead(x.reply, false)
-	x.caller.SendData(data, false)
+	if half.Edited {
+		x.caller.SendInPlace(len(x.message), appendMessage2(nil, left, false), false)
+	} else {
+		x.caller.SendData(x.message, false)
+	}
 	x.reply, x.message = nil, nil
 	return true
 }

@@ -26,6 +26,9 @@ type seenHead struct {
 	service, method string // of a call
 	format          codec.Codec
 	encoding        string
+
+	plan   planOf // of a request on a ruled connection
+	isGRPC bool   // a response's head with no end: its messages are gRPC's
 }
 
 // begin begins a half with its head.

@@ -114,14 +114,6 @@ func (s *Stream) DataFrom(source *Stream) {
 	s.source = source
 }
 
-// Consumed gives credit to the peer for n bytes of content that its handler was
-// told of, and that no other stream has for its source.
-func (s *Stream) Consumed(n int) {
-	s.hop.link.mu.Lock()
-	defer s.hop.link.mu.Unlock()
-	s.consumed(n)
-}
-
 // SendHead sends a response's head.
 func (s *Stream) SendHead(head *Head, end bool) {
 	s.hop.link.mu.Lock()
@@ -134,6 +126,16 @@ func (s *Stream) SendHead(head *Head, end bool) {
 func (s *Stream) SendData(data []byte, end bool) {
 	s.hop.link.mu.Lock()
 	defer s.hop.link.mu.Unlock()
+	s.sendData(data, end)
+}
+
+// SendInPlace is SendData for what is sent in place of n bytes of the source, which
+// gets credit for them at once, and none for what follows.
+func (s *Stream) SendInPlace(n int, data []byte, end bool) {
+	s.hop.link.mu.Lock()
+	defer s.hop.link.mu.Unlock()
+	s.credit(n)
+	s.source = nil
 	s.sendData(data, end)
 }
 
