@@ -105,9 +105,18 @@ type Expr struct {
 	Var   int         // Variable: its number
 	Path  []any       // Variable: keys (string) and indexes (int) into it
 	Args  []*Expr
-	Keys  []string       // Object: the names of Args, sorted
-	Regex *regexp.Regexp // Test, Replace
-	All   bool           // Replace: each match, not just the first
+	Keys  []string // Object: the names of Args, sorted
+	Regex *Regex   // Test, Replace
+	All   bool     // Replace: each match, not just the first
+}
+
+// Regex is a regular expression and what it costs to look for it.
+type Regex struct {
+	Find    *regexp.Regexp
+	Literal []byte // what it matches, if that is only this
+	Weight  int    // steps for each byte of a text that a search for one match takes at most
+	Reach   int    // how often the search for all matches looks at a byte at most; 0: nobody knows
+	Least   int    // bytes of the shortest match; Replace of All has at least one
 }
 
 // ExprOp is how an [Expr] is worked out. Where an operand is not of the types

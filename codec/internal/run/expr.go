@@ -57,10 +57,7 @@ func (m *Machine[S]) eval(e *plan.Expr, at int32) Val {
 		}
 		return m.eval(e.Args[2], at)
 	case plan.Test:
-		if a.Kind != String || !utf8.Valid(a.Text) {
-			m.Doubt()
-		}
-		return BoolVal(e.Regex.Match(a.Text))
+		return BoolVal(m.test(e.Regex, &a))
 	case plan.Length:
 		return m.length(&a)
 	}

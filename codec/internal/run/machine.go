@@ -122,7 +122,8 @@ func (m *Machine[S]) begin(format Format, of codec.Codec, p *plan.Plan, data []b
 	limits = limits.WithDefaults()
 	m.format, m.Plan, m.Text, m.vars = format, p, data, vars
 	m.Nodes, m.Vals, m.Scratch = m.Nodes[:0], m.Vals[:0], m.Scratch[:0]
-	m.Outcome, m.stop, m.ran, m.most = plan.Changed, 0, 0, max(maxMade, int(min(limits.Size, math.MaxInt32)))
+	m.Outcome, m.stop, m.ran, m.looked = plan.Changed, 0, 0, 0
+	m.most = max(maxMade, int(min(limits.Size, math.MaxInt32)))
 	if int64(len(data)) <= min(int64(limits.Size), math.MaxInt32) && m.format.Read(limits) || m.Outcome == plan.Unsure {
 		return nil
 	}

@@ -121,21 +121,3 @@ func (r *Values) onStrings(e *plan.Expr, a, b Val) Val {
 	}
 	return a
 }
-
-// replace puts by in the place of matches in text.
-func (r *Values) replace(e *plan.Expr, text, by []byte) []byte {
-	if !utf8.Valid(text) || e.All && len(by)*(len(text)+1) > r.most { // a match may be everywhere
-		r.Doubt()
-		return nil
-	}
-	if e.All {
-		return e.Regex.ReplaceAllLiteral(text, by)
-	}
-	match := e.Regex.FindIndex(text)
-	if match == nil {
-		return text
-	}
-	from := len(r.Scratch)
-	r.Scratch = append(append(append(r.Scratch, text[:match[0]]...), by...), text[match[1]:]...)
-	return r.Made(from)
-}

@@ -75,8 +75,9 @@ type Values struct {
 	Outcome plan.Outcome // Changed as long as nothing else is known
 	Scratch []byte       // what is made during a run, to be appended to only
 
-	vars []codec.Value
-	most int // bytes that may be made
+	vars   []codec.Value
+	most   int // bytes that may be made
+	looked int // steps that looking for regular expressions took
 }
 
 // Doubt ends the run: the plan cannot tell.

@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"regexp/syntax"
 	"strings"
 	"unicode/utf8"
+
+	cost "github.com/sluice-proxy/sluice/rules/internal/regex"
 )
 
 // regexKey is what a regular expression is compiled from.
@@ -37,8 +38,9 @@ type regex struct {
 	further *regexp.Regexp // group 1 is the match, the others are one further
 	names   []string
 	literal string // what it matches, if that is only this
-	local   bool   // each match is found without looking beyond its end: [a-z] or \s+
 	weight  int    // steps per character
+	some    bool   // no match is empty
+	reach   int    // how often a search for all matches looks at a byte at most; 0: nobody knows
 }
 
 func compileRegex(key regexKey) (*regex, error) {
@@ -64,22 +66,10 @@ func compileRegex(key regexKey) (*regex, error) {
 	if prefix, whole := first.LiteralPrefix(); whole && prefix != "" && first.NumSubexp() == 0 && !strings.ContainsRune(prefix, utf8.RuneError) {
 		re.literal = prefix
 	}
-	if parsed, err := syntax.Parse(text, syntax.Perl); err == nil {
-		re.local = isLocal(parsed)
-		if program, err := syntax.Compile(parsed.Simplify()); err == nil {
-			re.weight += len(program.Inst) / 16
-		}
+	if cost, err := cost.CostOf(text); err == nil {
+		re.weight, re.some, re.reach = cost.Weight, cost.Least > 0, cost.Reach
 	}
 	return re, nil
-}
-
-// isLocal: all matches of one character, or of a greedy row of them, cost no more
-// than the text is long.
-func isLocal(e *syntax.Regexp) bool {
-	if e.Op == syntax.OpPlus && e.Flags&syntax.NonGreedy == 0 {
-		e = e.Sub[0]
-	}
-	return e.Op == syntax.OpCharClass
 }
 
 // maxExtraRegexps is how many expressions a machine keeps that were not known
@@ -110,6 +100,10 @@ func (m *machine) regex(text, flags string) (*regex, error) {
 	return re, nil
 }
 
+// maxShort is how long a text may be, in bytes, to be searched again from the end of
+// each match.
+const maxShort = 128
+
 // find returns the places of the first match of re in s, or of all, as
 // regexp.FindStringSubmatchIndex does. As in jq, a match may be empty right
 // behind the one before.
@@ -123,9 +117,17 @@ func (m *machine) find(re *regex, s string, all bool) ([][]int, error) {
 	if err := m.charge(len(s) * re.weight); err != nil {
 		return nil, err
 	}
-	if re.local && all {
+	switch {
+	case !all || !re.some:
+	case re.reach > 0:
+		if err := m.charge(len(s) * re.weight * (re.reach - 1)); err != nil {
+			return nil, err
+		}
 		found := re.first.FindAllStringSubmatchIndex(s, -1)
 		return found, m.charge(8 * len(found))
+	case len(s) <= maxShort:
+		found := re.first.FindAllStringSubmatchIndex(s, -1)
+		return found, m.charge((8 + len(s)*re.weight) * len(found))
 	}
 	match := re.first.FindStringSubmatchIndex(s)
 	var found [][]int

@@ -2,12 +2,13 @@ package plan
 
 import (
 	"regexp"
-	"regexp/syntax"
-	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/itchyny/gojq"
 
 	"github.com/sluice-proxy/sluice/codec/plan"
+	"github.com/sluice-proxy/sluice/rules/internal/regex"
 )
 
 // test compiles test(expression) and test(expression; flags), both literals.
@@ -60,33 +61,29 @@ func match(e *plan.Expr, expression *gojq.Query, flags []*gojq.Query) error {
 			}
 		}
 	}
-	var err error
-	if e.Regex, err = regexp.Compile(text); err != nil {
-		return refuse("matches what is no regular expression")
+	re, err := compileRegex(text)
+	if err != nil {
+		return err
 	}
-	parsed, err := syntax.Parse(text, syntax.Perl)
-	if err != nil || e.Op == plan.Replace && e.All && !matchesSome(parsed) {
+	if e.Op == plan.Replace && e.All && re.Least == 0 {
 		return refuse("replaces matches that may be empty")
 	}
+	e.Regex = re
 	return nil
 }
 
-// matchesSome reports whether no match of e is empty. Readers differ in where
-// an empty one may stand behind another.
-func matchesSome(e *syntax.Regexp) bool {
-	switch e.Op {
-	case syntax.OpLiteral:
-		return len(e.Rune) > 0
-	case syntax.OpCharClass, syntax.OpAnyChar, syntax.OpAnyCharNotNL:
-		return true
-	case syntax.OpPlus, syntax.OpCapture:
-		return matchesSome(e.Sub[0])
-	case syntax.OpRepeat:
-		return e.Min > 0 && matchesSome(e.Sub[0])
-	case syntax.OpConcat:
-		return slices.ContainsFunc(e.Sub, matchesSome)
-	case syntax.OpAlternate:
-		return !slices.ContainsFunc(e.Sub, func(e *syntax.Regexp) bool { return !matchesSome(e) })
+func compileRegex(text string) (*plan.Regex, error) {
+	find, err := regexp.Compile(text)
+	if err != nil {
+		return nil, refuse("matches what is no regular expression")
 	}
-	return false
+	cost, err := regex.CostOf(text)
+	if err != nil {
+		return nil, refuse("matches what is no regular expression")
+	}
+	re := &plan.Regex{Find: find, Weight: cost.Weight, Reach: cost.Reach, Least: cost.Least}
+	if literal, whole := find.LiteralPrefix(); whole && literal != "" && find.NumSubexp() == 0 && !strings.ContainsRune(literal, utf8.RuneError) {
+		re.Literal = []byte(literal)
+	}
+	return re, nil
 }
