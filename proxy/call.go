@@ -42,7 +42,7 @@ func readsCalls(route *rules.Route, head *rules.Head) bool {
 // touches reports whether steps read or replace messages.
 func touches(steps *rules.Steps) bool {
 	needs := steps.Needs()
-	return needs.Body || needs.Edits
+	return needs.Body || needs.Edits || steps.ReadsStatus()
 }
 
 // serveCall lets grpc-go read the call; its unknown-service handler is carry.
@@ -246,9 +246,26 @@ func (x *netLane) upstreamToCaller(ctx context.Context, upstream grpc.ClientStre
 			return err
 		}
 	}
+	holds := unary && steps.ReadsStatus()
+	var ended error // of a message that was held back, what followed it
 	for first := true; ; first = false {
 		var m frame
-		if err := upstream.RecvMsg(&m); err != nil {
+		err := ended
+		if err == nil {
+			err = upstream.RecvMsg(&m)
+		}
+		if holds && first && err == nil {
+			ended = upstream.RecvMsg(new(frame))
+			if err := x.noteStatus(ctx, ended); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			if holds && first {
+				if err := x.noteStatus(ctx, err); err != nil {
+					return err
+				}
+			}
 			if waits && first {
 				if err := x.passHead(steps, caller); err != nil {
 					return err

@@ -26,6 +26,20 @@ func (x *netLane) endCall(ctx context.Context, upstream grpc.ClientStream, err e
 	return x.stepEnd(append(fieldsOf(upstream.Trailer()), statusFields(s)...))
 }
 
+// noteStatus notes the status of a unary call that has ended, whose message waits
+// for it.
+func (x *netLane) noteStatus(ctx context.Context, err error) error {
+	if err == nil {
+		return x.lost(status.New(codes.Internal, "a second message of a unary method"))
+	}
+	s, err := x.endedWell(ctx, err)
+	if err != nil {
+		return err
+	}
+	x.status = rules.CodeOf(int(s.Code()))
+	return nil
+}
+
 // endWithoutHead does the same for a call that never had a head: trailers only,
 // which are its head and pass the head's steps, or a failure.
 func (x *netLane) endWithoutHead(ctx context.Context, upstream grpc.ClientStream) error {
@@ -35,6 +49,7 @@ func (x *netLane) endWithoutHead(ctx context.Context, upstream grpc.ClientStream
 	}
 	x.response.in = &rules.Head{Status: http.StatusOK, Fields: append(fieldsOf(upstream.Trailer()), statusFields(s)...)}
 	x.response.out = x.response.in
+	x.status = x.outcome.GRPCStatus
 	if err := x.stepHead(x.route.Response(), &x.response, &x.record.Response, x.response.in); err != nil {
 		return err
 	}
@@ -161,7 +176,7 @@ func (x *netLane) callFallback(caller grpc.ServerStream, refused error) error {
 		if err != nil {
 			return x.encodeFailed("upstream.breaker.fallback", err)
 		}
-		x.response.in, x.response.out = head, head
+		x.response.in, x.response.out, x.status = head, head, "OK"
 		// A fallback is the one message of the response, in a stream too.
 		left, err := x.stepMessage(rules.Whole, false, newFrame(data))
 		if err != nil {

@@ -54,7 +54,7 @@ func (x *exchange) stepHead(steps *rules.Steps, h *half, seen *Half, response *r
 	if steps == nil {
 		return nil
 	}
-	out, err := steps.Run(x.ctx, rules.In{
+	in := rules.In{
 		Phase:    rules.StreamHead,
 		Request:  x.record.Call,
 		Params:   x.params,
@@ -62,7 +62,9 @@ func (x *exchange) stepHead(steps *rules.Steps, h *half, seen *Half, response *r
 		Head:     h.out,
 		Now:      x.now(),
 		Clock:    time.Now,
-	})
+	}
+	x.showStatus(&in, steps)
+	out, err := steps.Run(x.ctx, in)
 	seen.Steps = append(seen.Steps, out.Steps...)
 	if err != nil {
 		return x.stepFailed(err, nil, "")

@@ -51,8 +51,9 @@ type exchange struct {
 
 	// Of a call that is read message by message: callmessage.go.
 	readByMessage bool
-	schemaErr     error  // why method is nil
-	lastMessage   judged // from the upstream, for a breaker whose failure reads it
+	schemaErr     error      // why method is nil
+	status        rules.Code // $response.grpc_status: of a unary response once it has ended; "" until then
+	lastMessage   judged     // from the upstream, for a breaker whose failure reads it
 
 	seesAll bool // nothing is hidden from the observers: they hide it themselves
 

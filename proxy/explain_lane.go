@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -140,10 +141,16 @@ func (x *dryLane) call() error {
 	if err := x.asks(); err != nil {
 		return err
 	}
-	if code := x.q.ResponseCode; code == "" || code == "OK" || len(x.q.ResponseBody) > 0 || x.q.ResponseMessages != nil {
+	code := x.q.ResponseCode
+	if x.method != nil && !x.method.ServerStreaming {
+		x.status = cmp.Or(code, "OK")
+	}
+	if code == "" || code == "OK" || len(x.q.ResponseBody) > 0 || x.q.ResponseMessages != nil {
 		if err := x.callHalf(false, x.q.ResponseBody, x.q.ResponseMessages); err != nil {
 			return err
 		}
+	} else if err := x.stepHead(x.route.Response(), &x.response, &x.record.Response, x.response.in); err != nil {
+		return err
 	}
 	x.record.Status, x.began = http.StatusOK, true
 	x.ends(x.q.ResponseCode)
@@ -207,7 +214,7 @@ func (x *dryLane) callFallBack(refused error) error {
 		if err != nil {
 			return x.encodeFailed("upstream.breaker.fallback", err)
 		}
-		x.response.in, x.response.out = head, head
+		x.response.in, x.response.out, x.status = head, head, "OK"
 		if _, err := x.stepMessage(rules.Whole, false, newFrame(data)); err != nil {
 			return err
 		}

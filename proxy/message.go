@@ -51,6 +51,7 @@ func (x *exchange) stepStreamed(phase rules.Phase, fromCaller bool, m streamed) 
 	}
 	if !fromCaller {
 		in.Response = h.in
+		x.showStatus(&in, steps)
 	}
 	if m.format == nil && m.unknown != nil && steps.ReadsNumbers() {
 		m.format = protobuf.Raw() // steps that name fields by name would find none, and judge by that

@@ -229,6 +229,7 @@ func (c *call2) upstreamToCaller() error {
 	steps := c.route.Response()
 	if end {
 		c.outcome.GRPCStatus = codeOf2(fields)
+		c.status = c.outcome.GRPCStatus
 		if err := c.stepHead(steps, &c.response, &c.record.Response, c.response.in); err != nil {
 			return err
 		}
@@ -237,6 +238,7 @@ func (c *call2) upstreamToCaller() error {
 	c.out = messages2{from: c.upstream, encoding: valueOf2(fields, "grpc-encoding"), limit: c.messageLimit(steps)}
 	unary := c.method != nil && !c.method.ServerStreaming
 	waits := steps != nil && (unary || steps.Needs().HeadWaits)
+	holds := unary && steps.ReadsStatus()
 	if !waits {
 		if err := c.passHead(steps); err != nil {
 			return err
@@ -244,7 +246,15 @@ func (c *call2) upstreamToCaller() error {
 	}
 	for first := true; ; first = false {
 		m, err := c.out.next()
+		if holds && first && err == nil {
+			if err := c.holdBack(); err != nil {
+				return err
+			}
+		}
 		if err != nil {
+			if holds && first {
+				c.noteStatus()
+			}
 			if waits && first {
 				if err := c.passHead(steps); err != nil {
 					return err

@@ -29,6 +29,25 @@ func (c *call2) endCall(err error) error {
 	return c.stepEnd(fields2(trailers.Fields))
 }
 
+// holdBack waits for the status of a unary call, whose message has come.
+func (c *call2) holdBack() error {
+	switch _, err := c.out.next(); {
+	case err == nil:
+		return c.lost(status.Error(codes.Internal, "a second message of a unary method"))
+	case !errors.Is(err, io.EOF), c.upstream.Trailers() == nil:
+		return c.endCall(err)
+	}
+	c.noteStatus()
+	return nil
+}
+
+// noteStatus notes the status of a unary call that has ended.
+func (c *call2) noteStatus() {
+	if trailers := c.upstream.Trailers(); trailers != nil {
+		c.status = codeOf2(trailers.Fields)
+	}
+}
+
 // codeOf2 is the status that fields say, UNKNOWN if it is none (gRPC over
 // HTTP/2, Responses).
 func codeOf2(fields []http2.Field) rules.Code {
@@ -140,7 +159,7 @@ func (c *call2) callFallback(refused error) error {
 		if err != nil {
 			return c.encodeFailed("upstream.breaker.fallback", err)
 		}
-		c.response.in, c.response.out = head, head
+		c.response.in, c.response.out, c.status = head, head, "OK"
 		// A fallback is the one message of the response, in a stream too.
 		left, err := c.stepMessage(rules.Whole, false, newFrame(data))
 		if err != nil {

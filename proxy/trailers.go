@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -35,7 +36,7 @@ func (x *exchange) stepTrailers(fields rules.Fields) (rules.Fields, error) {
 		Response: x.response.in,
 		Fields:   fields,
 		GRPC:     x.kind == callGRPC,
-		Now:      time.Now(),
+		Now:      x.now(),
 		Clock:    time.Now,
 	})
 	x.record.Response.Steps = append(x.record.Response.Steps, steps...)
@@ -141,3 +142,20 @@ func (x *exchange) sentStatus() rules.Code {
 func (x *exchange) hasBody() bool {
 	return x.request.in.Method != http.MethodHead && !bodiless(x.response.out.Status)
 }
+
+// showStatus shows steps over a response the status of its call, if they look at
+// it. Only a unary response waits for that.
+func (x *exchange) showStatus(in *rules.In, steps *rules.Steps) {
+	if in.Response == nil || !steps.ReadsStatus() {
+		return
+	}
+	switch in.Status = x.status; {
+	case x.kind == callNone, x.status != "":
+	case x.schemaErr != nil:
+		in.StatusErr = &rules.StepError{Route: x.route, Reason: rules.ReasonNoSchema, Err: x.schemaErr}
+	default:
+		in.StatusErr = &rules.StepError{Route: x.route, Reason: rules.ReasonStatus, Err: errStatusLater}
+	}
+}
+
+var errStatusLater = errors.New("a stream has no status before its end")

@@ -59,6 +59,7 @@ func (x *exchange) transform(steps *rules.Steps, h *half, seen *Half, response *
 		Now:      x.record.Started,
 		Clock:    x.p.stepClock,
 	}
+	x.showStatus(&in, steps)
 	if h.body.undecoded != nil {
 		limits := codec.Limits{Size: x.route.Limits().Body}
 		if out, left, sure, err := steps.RunOn(x.ctx, in, h.body.codec, h.body.undecoded, limits); sure {

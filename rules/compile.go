@@ -188,6 +188,7 @@ func stepsOf(r *Route, steps []step) *Steps {
 		}
 		out.needs.Body = out.needs.Body || body
 		out.needs.Edits = out.needs.Edits || step.jq != nil
+		out.status = out.status || step.readsStatus()
 	}
 	out.compilePlan(r.limits)
 	out.compileRows()
@@ -216,16 +217,8 @@ func (c *compiler) step(item document.Value[stepText], s sees) step {
 	if actions == 0 && !item.At.HasProblem() {
 		item.At.Report(codeStep, s.does, "the step does nothing")
 	}
-	for _, w := range []text{t.when, t.head} {
-		if at := grpcStatus.FindStringIndex(w.V); w.At != nil && at != nil {
-			w.At.ReportAt(at[0], at[1], document.CodeNotYet, "", "grpc_status is not there yet")
-		}
-	}
 	return out
 }
-
-// grpcStatus in a step would hold a response back until its trailers.
-var grpcStatus = regexp.MustCompile(`\$response\.grpc_status`)
 
 func rejectOf(v document.Value[answerText]) *Reject {
 	status, grpc := statusesOf(v.V, 403, "PERMISSION_DENIED")

@@ -116,6 +116,11 @@ func (p *program) reads(variable string) bool {
 	return p != nil && p.uses[slices.Index(variables, variable)]
 }
 
+// readsStatus reports whether the program may look at $response.grpc_status.
+func (p *program) readsStatus() bool {
+	return p.reads("$response") && strings.Contains(p.source, "grpc_status")
+}
+
 // readsMessage reports whether a program whose input is the message reads it.
 func (p *program) readsMessage() bool {
 	return p != nil && (p.jq.ReadsInput() || p.reads("$body"))
@@ -208,6 +213,7 @@ type scope struct {
 	request  *Request
 	params   map[string]string
 	response *Head
+	status   Code // of a call that has ended; "" if it is none
 	body     any
 	index    int
 	now      time.Time
@@ -231,6 +237,9 @@ func (s *scope) values(p *program) []any {
 		case "$response":
 			if s.responseView == nil && s.response != nil {
 				s.responseView = map[string]any{"status": s.response.Status, "headers": viewFields(s.response.Fields)}
+				if s.status != "" {
+					s.responseView["grpc_status"] = string(s.status)
+				}
 			}
 			if s.responseView != nil {
 				values[i] = s.responseView

@@ -77,6 +77,11 @@ func (s *step) inPhase(p Phase) bool {
 	return true
 }
 
+// readsStatus reports whether the step may look at $response.grpc_status.
+func (s *step) readsStatus() bool {
+	return s.when.readsStatus() || s.jq.readsStatus() || s.head.readsStatus()
+}
+
 // run is the state of one [Steps.Run].
 type run struct {
 	In
@@ -89,7 +94,7 @@ type run struct {
 func newRun(s *Steps, in In) *run {
 	return &run{
 		In: in, limits: s.route.limits, out: Out{Head: in.Head},
-		scope: scope{request: in.Request, params: in.Params, response: in.Response, index: in.Index, now: in.Now},
+		scope: scope{request: in.Request, params: in.Params, response: in.Response, status: in.Status, index: in.Index, now: in.Now},
 	}
 }
 
@@ -104,6 +109,8 @@ func (in *In) clock() time.Time {
 // step runs one step and fills its report, but for failures.
 func (r *run) step(ctx context.Context, s *step, report *StepReport) error {
 	switch {
+	case r.StatusErr != nil && s.readsStatus():
+		return r.StatusErr
 	case s.head != nil:
 		return r.head(ctx, s, report)
 	case s.jq != nil:

@@ -9,9 +9,10 @@ import (
 
 // Steps are the compiled steps of a route's request or response.
 type Steps struct {
-	route *Route
-	steps []step
-	needs Needs
+	route  *Route
+	steps  []step
+	needs  Needs
+	status bool // some step reads $response.grpc_status
 
 	planned *planned // nil: they need the message's value
 	why     string   // and why
@@ -43,6 +44,9 @@ func (s *Steps) Needs() Needs {
 	}
 	return s.needs
 }
+
+// ReadsStatus reports whether a step may look at $response.grpc_status.
+func (s *Steps) ReadsStatus() bool { return s != nil && s.status }
 
 // Members returns the names of the members of a message that is an object which
 // the steps may read or write, in no order and perhaps more than once. ok is false
@@ -119,10 +123,15 @@ type In struct {
 	Request  *Request          // as received
 	Params   map[string]string // of the match
 	Response *Head             // as received; nil for the request's steps
+	Status   Code              // $response.grpc_status; "" shows none
 	Head     *Head             // to be sent so far; never changed. Nil in StreamMessage
 	Body     Body
 	Index    int       // of the message in its stream, from zero
 	Now      time.Time // $now, now, mktime ...: one instant for the run
+
+	// StatusErr, if not nil, is why nobody knows Status, as of a stream that has not
+	// ended: a step that reads it fails with it.
+	StatusErr error
 
 	Clock func() time.Time // the steps are timed by it; nil: they are not
 }
@@ -186,6 +195,7 @@ const (
 	ReasonEncode    Reason = "encode"
 	ReasonTooLarge  Reason = "too_large"
 	ReasonNoSchema  Reason = "no_descriptor"
+	ReasonStatus    Reason = "status_unknown" // $response.grpc_status where it is not known before the end
 	ReasonEncoding  Reason = "content_encoding"
 	ReasonCancelled Reason = "cancelled"
 	ReasonAmbiguous Reason = "ambiguous_path" // servers disagree about the path, and a route guards one of its readings: 400

@@ -119,6 +119,9 @@ func (r *Route) OnlyPlans() bool {
 // out.Messages, which stays empty: data itself if that is no edit. Otherwise only
 // Run can tell.
 func (s *Steps) RunOn(ctx context.Context, in In, format codec.Codec, data []byte, limits codec.Limits) (out Out, left []byte, sure bool, err error) {
+	if in.StatusErr != nil && s.status {
+		return Out{}, nil, false, nil
+	}
 	var r *run // for what is not the plan's: most have none
 	if s.planned.heads || s.planned.variables {
 		r = newRun(s, in)

@@ -46,6 +46,9 @@ func (t *Trailers) Run(ctx context.Context, in TrailersIn) (left Fields, reports
 	}
 	r := &run{In: In{Clock: in.Clock}, limits: t.route.limits}
 	r.scope = scope{request: in.Request, params: in.Params, response: in.Response, now: in.Now}
+	if in.GRPC {
+		r.scope.status = grpcStatusOf(in.Fields)
+	}
 	left = in.Fields
 	var step *step
 	defer func() {

@@ -53,6 +53,7 @@ const (
 	callHeads    = "request:\n  - head: .headers[\"x-added\"] = \"1\" | .headers[\"x-many\"] = [\"a\", \"b, c\"] | del(.headers[\"x-secret\"])\nresponse:\n  - head: .headers[\"x-answer\"] = \"1\" | del(.headers[\"x-up\"])\n"
 	callRewrites = "request:\n  - jq: .name = \"in:\" + .name\nresponse:\n  - jq: .name = \"out:\" + .name\n"
 	callTrailers = "trailers:\n  - when: .grpc_status != \"OK\"\n    jq: .grpc_status = \"DATA_LOSS\" | .grpc_message = \"was \" + .grpc_message | .[\"x-cost\"] = \"7\" | del(.[\"x-trailer\"])\n"
+	callStatus   = "response:\n  - when: $response.grpc_status == \"DATA_LOSS\"\n    head: .headers[\"x-lost\"] = \"1\"\n  - when: $response.grpc_status == \"OK\"\n    jq: .name = \"well:\" + .name\n  - when: $response.grpc_status == \"INTERNAL\"\n    reject: {grpc: ABORTED, message: broken there}\n"
 	callResults  = "if .name == \"drop\" then empty elif .name == \"two\" then (., .name = \"2\") else . end"
 	callFallback = "    fallback: {grpc: OK, headers: {x-fallback: [\"1\"]}, body: {name: stale}}\n"
 )
@@ -112,6 +113,14 @@ var callActions = []callAction{
 	{name: "trailers-fallback-rewrite", rule: "upstream:\n" + trippedAtOnce + callFallback + callRewrites + trailersAdd, priming: 1},
 	{name: "trailers-fallback-status", rule: "upstream:\n" + trippedAtOnce + "    fallback: {grpc: NOT_FOUND, message: gone}\n" + callRewrites + callTrailers, priming: 1},
 	{name: "trailers-cut", ends: true, late: true, rule: trailersAdd, call: callScript{cut: true}, only: "Bidi"},
+
+	{name: "status-when", ends: true, late: true, rule: callStatus},
+	{name: "status-when-pass", rule: "on_error: pass\n" + callStatus},
+	{name: "status-when-lost", ends: true, late: true, rule: callStatus, call: callScript{code: "15"}},
+	{name: "status-when-refused", ends: true, late: true, rule: callStatus, call: callScript{code: "13"}},
+	{name: "status-when-trailers-only", rule: callStatus, call: callScript{trailersOnly: true, code: "13", message: "none"}},
+	{name: "status-when-silent", ends: true, late: true, rule: callStatus, call: callScript{silent: true, code: "15"}},
+	{name: "status-when-fallback", rule: "upstream:\n" + trippedAtOnce + callFallback + callStatus, priming: 1},
 
 	{name: "refused-no-rules", place: refusedNoRules},
 	{name: "refused-beside", place: refused},
