@@ -103,7 +103,9 @@ func (s *Steps) RunsOn(format codec.Codec) bool {
 }
 
 // onlyPlans reports whether the steps are nothing but a plan's.
-func (s *Steps) onlyPlans() bool { return s == nil || s.planned != nil && !s.planned.heads }
+func (s *Steps) onlyPlans() bool {
+	return s == nil || s.planned != nil && !s.planned.heads && !s.status
+}
 
 // OnlyPlans reports whether the route does nothing to an exchange but edit or
 // refuse its messages by plans, as [Steps.RunOn] does: there are no head steps,
