@@ -20,7 +20,7 @@ type Breaker struct {
 	Spec string
 
 	route            *Route
-	at               Position
+	at, fallbackAt   Position
 	failure, trip    *judge
 	failureReadsBody bool
 }

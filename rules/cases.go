@@ -48,6 +48,7 @@ type CaseOutcome struct {
 	CaseMessage
 	Error    string // why there was no response; "" if there was one
 	Duration time.Duration
+	Times    int // so many of them
 }
 
 // Expected is what a case wants. Absent parts are nil, false and "": they may be

@@ -253,7 +253,7 @@ func (c *compiler) caseOutcomes(k *Case, t *caseText) {
 		t.outcomes.At.Report(codeTest, "give it one under upstream:", "the route has no breaker")
 	}
 	for _, v := range t.outcomes.V {
-		o := CaseOutcome{Error: v.V.err.V, Duration: time.Duration(v.V.duration.V) * time.Millisecond}
+		o := CaseOutcome{Error: v.V.err.V, Duration: time.Duration(v.V.duration.V) * time.Millisecond, Times: int(v.V.times.Or(1))}
 		o.Head = &Head{Status: int(v.V.status.Or(200)), Fields: givenFields(v.V.headers)}
 		o.GRPC = v.V.grpc.V
 		o.Body = CaseBody{Given: v.V.body.At != nil, Value: v.V.body.V}

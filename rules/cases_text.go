@@ -38,6 +38,7 @@ type outcomeText struct {
 	headers  document.Value[[]document.Entry[[]text]]
 	body     document.Value[codec.Value]
 	duration number
+	times    number
 }
 
 type expectText struct {
@@ -145,6 +146,8 @@ func outcomeTable() document.Table[outcomeText] {
 			"The response's message."),
 		document.Key("duration_ms", document.Int(0, 1<<31), func(t *o) *number { return &t.duration },
 			"How long it took; 0."),
+		document.Key("times", document.Int(1, 10_000), func(t *o) *document.Value[int64] { return &t.times },
+			"So many of them, one after the other; 1."),
 	}
 }
 

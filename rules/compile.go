@@ -255,7 +255,7 @@ func (c *compiler) breaker(t breakerText) *Breaker {
 	}
 	b.failure = judgeOf(failure, member, c.route.limits)
 	if t.fallback.At != nil {
-		b.Fallback = fallbackOf(t.fallback.V)
+		b.Fallback, b.fallbackAt = fallbackOf(t.fallback.V), t.fallback.At.Position()
 	}
 	spec, err := json.Marshal([]any{b.Window, b.Open, b.Probes, t.failure.Or(defaultFailure), t.trip.Or(defaultTrip), b.Fallback})
 	if err != nil { // of a value of the file, such as a number that JSON has not

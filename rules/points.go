@@ -10,17 +10,20 @@ type Point struct {
 // PointKind says what there is to reach.
 type PointKind string
 
-// The kinds. Step and Opened are reached once; a condition twice: true and false.
+// The kinds. A step, an opening and a fallback are reached once; a condition twice: true and false.
 const (
-	PointStep    PointKind = "step"    // it runs
-	PointWhen    PointKind = "when"    // of a step
-	PointWhere   PointKind = "where"   // of a match
-	PointFailure PointKind = "failure" // of a breaker
-	PointOpened  PointKind = "opened"  // a breaker opens
+	PointStep     PointKind = "step"     // it runs
+	PointWhen     PointKind = "when"     // of a step
+	PointWhere    PointKind = "where"    // of a match
+	PointFailure  PointKind = "failure"  // of a breaker
+	PointOpened   PointKind = "opened"   // a breaker opens
+	PointFallback PointKind = "fallback" // it answers in place of the upstream
 )
 
 // Condition reports whether the point is to be reached in two ways.
-func (k PointKind) Condition() bool { return k != PointStep && k != PointOpened }
+func (k PointKind) Condition() bool {
+	return k == PointWhen || k == PointWhere || k == PointFailure
+}
 
 // Points returns all that cases of the route can reach, in the order of the file.
 // What stands in a shared file is a point of every route; its position is one.
@@ -43,6 +46,9 @@ func (r *Route) Points() []Point {
 			points = append(points, Point{b.failure.at, failurePath, PointFailure})
 		}
 		points = append(points, Point{b.at, breakerPath, PointOpened})
+		if b.Fallback != nil {
+			points = append(points, Point{b.fallbackAt, breakerPath + ".fallback", PointFallback})
+		}
 	}
 	return points
 }

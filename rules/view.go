@@ -209,3 +209,9 @@ func viewCounts(c Counts) map[string]any {
 		"consecutive_failures": int(c.ConsecutiveFailures), "slow": int(c.Slow),
 	}
 }
+
+// QueryValues returns the values of name in a raw query, decoded.
+func QueryValues(raw, name string) []string { return queryByName(raw)[name] }
+
+// QueryNames returns the names in a raw query, sorted.
+func QueryNames(raw string) []string { return sortedKeys(queryByName(raw)) }

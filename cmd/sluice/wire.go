@@ -10,6 +10,7 @@ func addCommands(root *cobra.Command) {
 		newRunCmd(),
 		newIptablesCmd(),
 		newCheckCmd(),
+		newTestCmd(),
 		newExplainCmd(),
 		newTapCmd(),
 		newStatusCmd(),
