@@ -33,10 +33,11 @@ type Question struct {
 	Body     []byte
 	Messages [][]byte // of a gRPC stream, each in JSON, in place of Body; nil: Body is the one
 
-	Response         *rules.Head // nil: the request alone is explained
-	ResponseBody     []byte      // as Body
-	ResponseMessages [][]byte    // as Messages
-	ResponseCode     rules.Code  // how a gRPC call ends; "" for OK
+	Response         *rules.Head  // nil: the request alone is explained
+	ResponseBody     []byte       // as Body
+	ResponseMessages [][]byte     // as Messages
+	ResponseCode     rules.Code   // how a gRPC call ends; "" for OK
+	ResponseTrailers rules.Fields // behind the body; without the status of a call
 
 	Failure string        // why there is no response: refused, timeout ...; "": there is one
 	Took    time.Duration // how long the upstream takes, as its breaker sees it

@@ -68,7 +68,7 @@ func (x *dryLane) ends(code rules.Code) {
 		code = "OK"
 	}
 	n, _ := code.Number()
-	x.record.Response.Trailers = rules.Fields{{Name: "grpc-status", Value: strconv.Itoa(n)}}
+	x.record.Response.Trailers = append(rules.Fields{{Name: "grpc-status", Value: strconv.Itoa(n)}}, x.q.ResponseTrailers...)
 	x.record.GRPCStatus = code
 }
 
@@ -89,7 +89,10 @@ func (x *dryLane) respond() (err error) {
 		x.skipTrailers()
 		return nil
 	}
-	return x.stepEnd(nil)
+	if x.record.Answered != "" {
+		return x.stepEnd(nil) // of a fallback
+	}
+	return x.stepEnd(x.q.ResponseTrailers)
 }
 
 // stepCallEnd runs the steps over the end of a call.

@@ -32,6 +32,8 @@ type CaseMessage struct {
 	Head *Head
 	GRPC Code // of a call's response; "" for OK
 	Body CaseBody
+
+	Trailers Fields // of a response
 }
 
 // CaseBody is a body in one of the ways in which a case can say it. The zero
@@ -74,6 +76,7 @@ type ExpectedMessage struct {
 	Status             int    // 0: anything
 	GRPC               Code   // "": anything
 	Query, Headers     []ExpectedValue
+	Trailers           []ExpectedValue
 	Body               CaseBody
 }
 

@@ -37,7 +37,7 @@ func (c *compiler) cases(list []document.Value[caseText]) (out []*Case) {
 		if t.response.At != nil {
 			k.Response = &CaseMessage{
 				Head: &Head{Status: int(t.response.V.status.Or(200)), Fields: givenFields(t.response.V.headers)},
-				GRPC: t.response.V.grpc.V, Body: caseBody(&t.response.V),
+				GRPC: t.response.V.grpc.V, Body: caseBody(&t.response.V), Trailers: givenFields(t.response.V.trailers),
 			}
 			c.onlyOfCalls(t.response.V.grpc)
 		}
@@ -299,12 +299,15 @@ func (c *compiler) expectedMessage(v document.Value[messageText]) *ExpectedMessa
 	t := &v.V
 	out := &ExpectedMessage{
 		Method: t.method.V, Path: t.path.V, Host: t.host.V, Status: int(t.status.V), GRPC: t.grpc.V,
-		Query: expectedValues(t.query), Headers: expectedValues(t.headers), Body: caseBody(t),
+		Query: expectedValues(t.query), Headers: expectedValues(t.headers), Trailers: expectedValues(t.trailers), Body: caseBody(t),
 	}
-	for i := range out.Headers {
-		out.Headers[i].Name = strings.ToLower(out.Headers[i].Name)
+	for _, fields := range [][]ExpectedValue{out.Headers, out.Trailers} {
+		for i := range fields {
+			fields[i].Name = strings.ToLower(fields[i].Name)
+		}
 	}
 	givenFields(t.headers)
+	givenFields(t.trailers)
 	c.onlyOfCalls(t.grpc)
 	return out
 }

@@ -24,6 +24,7 @@ type messageText struct {
 	method, path, host text
 	params             document.Value[[]document.Entry[string]]
 	query, headers     document.Value[[]document.Entry[[]text]]
+	trailers           document.Value[[]document.Entry[[]text]]
 	status             number
 	grpc               document.Value[Code]
 	body               document.Value[codec.Value]
@@ -112,6 +113,8 @@ func responseTable() document.Table[messageText] {
 			"The HTTP status; 200."),
 		document.Key("grpc", document.Enum(codes[:]...), func(t *messageText) *document.Value[Code] { return &t.grpc },
 			"The gRPC status of a call; OK."),
+		document.Key("trailers", document.MapOf(document.OrNull(document.OneOrList(document.String()))), func(t *messageText) *document.Value[[]document.Entry[[]text]] { return &t.trailers },
+			"The trailers behind the body, as headers; a call's status stands under grpc."),
 	}, bodyTable()...)
 }
 

@@ -40,6 +40,7 @@ func (r *Route) Points() []Point {
 		for _, steps := range []*Steps{route.request, route.response} {
 			points = steps.points(points, seen)
 		}
+		points = route.trailers.points(points, seen)
 	}
 	if b := r.breaker; b != nil {
 		if b.failure.at.Line > 0 {
@@ -59,8 +60,19 @@ func (s *Steps) points(points []Point, seen map[Position]bool) []Point {
 	if s == nil {
 		return points
 	}
-	for i := range s.steps {
-		step := &s.steps[i]
+	return pointsOf(s.steps, points, seen)
+}
+
+func (t *Trailers) points(points []Point, seen map[Position]bool) []Point {
+	if t == nil {
+		return points
+	}
+	return pointsOf(t.steps, points, seen)
+}
+
+func pointsOf(steps []step, points []Point, seen map[Position]bool) []Point {
+	for i := range steps {
+		step := &steps[i]
 		if seen[step.at] {
 			continue
 		}

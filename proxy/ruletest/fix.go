@@ -209,7 +209,14 @@ func recorded(c *rules.Case, g *got, codecs *codec.Registry) codec.Value {
 		}
 		if s := g.response(c, codecs); s != nil {
 			edited := g.Record.Response.Edited || g.Record.Answered != "" || s.messages != nil
-			if m := difference(g.Record.Response.In, s, edited); m != nil {
+			m := difference(g.Record.Response.In, s, edited)
+			if status := g.question.ResponseCode; isCall(c) && s.grpc != cmp.Or(status, "OK") {
+				m = append(m, member{"grpc", string(s.grpc)})
+			}
+			if trailers := changedFields(g.Record.Response.Trailers, s.trailers); trailers != nil {
+				m = append(m, member{"trailers", trailers})
+			}
+			if m != nil {
 				out = append(out, member{"response", m})
 			}
 		}
@@ -238,14 +245,12 @@ func difference(in *rules.Head, s *sent, edited bool) members {
 		out = append(out, member{"status", s.head.Status})
 	}
 	names := rules.QueryNames(in.Query + "&" + s.head.Query)
-	if query := changed(names, func(h *rules.Head, name string) []string { return rules.QueryValues(h.Query, name) }, in, s.head); query != nil {
+	if query := changed(names, func(name string) (was, is []string) {
+		return rules.QueryValues(in.Query, name), rules.QueryValues(s.head.Query, name)
+	}); query != nil {
 		out = append(out, member{"query", query})
 	}
-	names = nil
-	for _, f := range append(in.Fields[:len(in.Fields):len(in.Fields)], s.head.Fields...) {
-		names = append(names, strings.ToLower(f.Name))
-	}
-	if headers := changed(names, func(h *rules.Head, name string) []string { return h.Fields.Values(name) }, in, s.head); headers != nil {
+	if headers := changedFields(in.Fields, s.head.Fields); headers != nil {
 		out = append(out, member{"headers", headers})
 	}
 	switch {
@@ -260,10 +265,19 @@ func difference(in *rules.Head, s *sent, edited bool) members {
 	return out
 }
 
-func changed(names []string, values func(*rules.Head, string) []string, in, out *rules.Head) (changes members) {
+// changedFields is what a case says of header lines that leave otherwise.
+func changedFields(in, out rules.Fields) members {
+	var names []string
+	for _, f := range append(in[:len(in):len(in)], out...) {
+		names = append(names, strings.ToLower(f.Name))
+	}
+	return changed(names, func(name string) (was, is []string) { return in.Values(name), out.Values(name) })
+}
+
+func changed(names []string, values func(name string) (was, is []string)) (changes members) {
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
-		was, is := values(in, name), values(out, name)
+		was, is := values(name)
 		switch {
 		case slices.Equal(was, is):
 		case len(is) == 0:

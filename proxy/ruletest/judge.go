@@ -91,6 +91,9 @@ func (j *judge) unchanged() {
 		(r.Response.Edited || !sameHead(r.Response.In, r.Response.Out) || !isCall(j.c) && !bytes.Equal(g.Returned, g.question.ResponseBody)) {
 		j.say("unchanged", "the response is changed")
 	}
+	if r.Response.TrailersOut != nil {
+		j.say("unchanged", "the trailers are changed")
+	}
 	for _, m := range g.Messages {
 		if m.Edited {
 			j.say("unchanged", "message %d of the %s is changed", m.Index, map[bool]string{true: "response", false: "request"}[m.Upstream])
@@ -151,6 +154,9 @@ func (j *judge) message(place string, want *rules.ExpectedMessage, s *sent) {
 			join = "; "
 		}
 		j.values(place+".headers."+h.Name, h, s.head.Fields.Values(h.Name), join)
+	}
+	for _, h := range want.Trailers {
+		j.values(place+".trailers."+h.Name, h, s.trailers.Values(h.Name), ", ")
 	}
 	if want.Body.Given {
 		j.body(place+".body", &want.Body, s)

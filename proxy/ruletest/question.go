@@ -40,7 +40,8 @@ func (r *runner) answer(q *proxy.Question, m *rules.CaseMessage) error {
 	if err != nil {
 		return err
 	}
-	q.Response, q.ResponseBody, q.ResponseMessages, q.ResponseCode = said.head, said.body, said.messages, m.GRPC
+	q.Response, q.ResponseBody, q.ResponseMessages = said.head, said.body, said.messages
+	q.ResponseCode, q.ResponseTrailers = m.GRPC, m.Trailers
 	return nil
 }
 

@@ -19,6 +19,8 @@ type sent struct {
 	format codec.Codec
 	err    error // why there is no value
 
+	trailers rules.Fields
+
 	value    codec.Value
 	messages []any // of a stream; else nil
 }
@@ -51,7 +53,10 @@ func (g *got) response(c *rules.Case, codecs *codec.Registry) *sent {
 	if r.Response.Out == nil {
 		return nil
 	}
-	out := &sent{head: r.Response.Out, grpc: r.GRPCStatus}
+	out := &sent{head: r.Response.Out, grpc: r.GRPCStatus, trailers: r.Response.Trailers}
+	if r.Response.TrailersOut != nil {
+		out.trailers = r.Response.TrailersOut
+	}
 	if isCall(c) {
 		g.callMessages(out, &r.Response, true)
 		return out
