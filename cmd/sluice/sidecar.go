@@ -99,7 +99,7 @@ func newSidecar(cfg config.Config, o sidecarOptions) (_ *sidecar, err error) {
 		return nil, err
 	}
 	s.all = append(proxy.Observers{s.tap, s.metrics, exchanges}, o.Observers...)
-	if err := s.loadRules(); err != nil {
+	if err := s.loadRules(protobuf.Sources(files)); err != nil {
 		return nil, err
 	}
 	s.proxy, err = proxy.New(proxy.Config{
@@ -121,11 +121,15 @@ func newSidecar(cfg config.Config, o sidecarOptions) (_ *sidecar, err error) {
 
 // loadRules reads the rules directory for the first time. At the very start
 // there is no last good set, so a problem ends the process.
-func (s *sidecar) loadRules() error {
+func (s *sidecar) loadRules(descriptors protobuf.Source) error {
 	if s.config.Rules == "" {
 		return nil
 	}
-	watcher, problems, err := watch.New(s.config.Rules, s.live, s.reloaded)
+	options := watch.Options{OnResult: s.reloaded}
+	if s.config.RequireTests {
+		options.Judge = tested(descriptors)
+	}
+	watcher, problems, err := watch.New(s.config.Rules, s.live, options)
 	if len(problems) > 0 {
 		_ = writeProblems(s.options.Stderr, problems)
 	}

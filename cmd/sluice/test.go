@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -241,4 +242,23 @@ func replaceFile(name string, text []byte) error {
 		return err
 	}
 	return nil
+}
+
+// testsEnd is how long the tests of a set may take before it goes live.
+const testsEnd = time.Minute
+
+// tested runs the tests of a set that is to go live. Calls without descriptors of
+// their own have those given.
+func tested(descriptors protobuf.Source) func(*rules.Set) []rules.Problem {
+	cfg := testConfig()
+	cfg.Methods = descriptors
+	return func(set *rules.Set) []rules.Problem {
+		ctx, cancel := context.WithTimeout(context.Background(), testsEnd)
+		defer cancel()
+		report, err := ruletest.Run(ctx, cfg, set, func(*rules.Case) bool { return true })
+		if err != nil {
+			return []rules.Problem{{Position: rules.Position{Line: 1, Column: 1}, EndColumn: 2, Code: "test-failed", Message: fmt.Sprintf("the tests do not end: %v", err)}}
+		}
+		return report.Problems()
+	}
 }

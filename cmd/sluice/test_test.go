@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/tools/txtar"
+
+	"github.com/sluice-proxy/sluice/rules"
 )
 
 // TestTest runs the command lines of testdata/test. UPDATE_GOLDEN=1 writes what
@@ -105,5 +107,25 @@ tests:
 `
 	if got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+func TestRulesWhoseTestsFailDoNotGoLive(t *testing.T) {
+	for _, test := range []struct{ total, want string }{
+		{"10", ""},
+		{"11", `./a.yaml:4:5: tests[0]: "adds" fails: request.body is another one  [test-failed]`},
+	} {
+		rule := "match: {http: /a}\nrequest: [{jq: .total = .price * 4}]\ntests:\n  - {name: adds, request: {body: {price: 2.5}}, expect: {request: {body: {price: 2.5, total: " + test.total + "}}}}\n"
+		set, problems := rules.Compile([]rules.File{{Name: "./a.yaml", Text: []byte(rule)}})
+		if set == nil {
+			t.Fatal(problems)
+		}
+		var out strings.Builder
+		if err := writeProblems(&out, tested(nil)(set)); err != nil {
+			t.Fatal(err)
+		}
+		if first := firstLine(out.String()); first != test.want {
+			t.Errorf("got %q, want %q", first, test.want)
+		}
 	}
 }

@@ -20,7 +20,7 @@ func startFiles(t *testing.T) (s *Server, dir string, live *rules.Live, socket *
 	if err := os.WriteFile(filepath.Join(dir, "orders.yaml"), []byte(ruleFile), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	w, problems, err := watch.New(dir, live, nil)
+	w, problems, err := watch.New(dir, live, watch.Options{})
 	if err != nil {
 		t.Fatal(err, problems)
 	}

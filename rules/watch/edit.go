@@ -90,7 +90,7 @@ func (w *Watcher) Edit(ctx context.Context, e Edit) (Edited, error) {
 	default:
 		files = slices.Insert(files, at, rules.File{Name: path, Text: e.Text})
 	}
-	if out.Problems, err = wouldBe(files, path, e); err != nil {
+	if out.Problems, err = w.wouldBe(files, path, e); err != nil {
 		return out, err
 	}
 	if err := w.write(path, e.Text); err != nil {
@@ -110,8 +110,8 @@ func (w *Watcher) fileOf(route, name string, files []rules.File) string {
 }
 
 // wouldBe looks at the directory as e would make it.
-func wouldBe(files []rules.File, path string, e Edit) ([]rules.Problem, error) {
-	set, problems := build(files)
+func (w *Watcher) wouldBe(files []rules.File, path string, e Edit) ([]rules.Problem, error) {
+	set, problems := w.build(files)
 	if set == nil {
 		return problems, ErrProblems
 	}

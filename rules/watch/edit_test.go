@@ -215,7 +215,7 @@ func TestEditsAtOnce(t *testing.T) {
 func TestAnEditDoesNotWaitForEver(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "a.yaml"), good)
-	w, _, err := New(dir, new(rules.Live), nil) // which nobody runs
+	w, _, err := New(dir, new(rules.Live), Options{}) // which nobody runs
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"github.com/sluice-proxy/sluice/rules"
+	"github.com/sluice-proxy/sluice/rules/document"
 )
 
 // Result is the outcome of one load of the directory.
@@ -34,11 +35,22 @@ type Result struct {
 // ErrProblems says that the files have problems that keep them from going live.
 var ErrProblems = errors.New("the rule files have problems")
 
+// Options are what a Watcher has beside its directory. The zero Options are good.
+type Options struct {
+	// OnResult is told of each load, the first one included. It is called from New and
+	// from Run, one call at a time.
+	OnResult func(Result)
+	// Judge has the last word on a set that compiles: its problems keep the set from
+	// going live. It is called from New, Run and Edit, and may be called at any time.
+	Judge func(*rules.Set) []rules.Problem
+}
+
 // Watcher is a watched directory. [New] makes one and [Watcher.Run] watches.
 type Watcher struct {
 	dir      string
 	live     *rules.Live
 	onResult func(Result)
+	judge    func(*rules.Set) []rules.Problem // nil: all that compiles is good
 
 	settle   time.Duration // how long the directory has to be quiet before it is read
 	patience time.Duration // the longest wait for that
@@ -57,15 +69,13 @@ type Watcher struct {
 
 // New loads dir into live and answers with the problems found, warnings among
 // them. Its error is [ErrProblems], or says why the directory cannot be read;
-// live is unchanged then, and the Watcher can be run all the same. onResult is
-// told of each load, this first one included; it is called from New and from
-// Run, one call at a time, and may be nil.
-func New(dir string, live *rules.Live, onResult func(Result)) (*Watcher, []rules.Problem, error) {
-	if onResult == nil {
-		onResult = func(Result) {}
+// live is unchanged then, and the Watcher can be run all the same.
+func New(dir string, live *rules.Live, o Options) (*Watcher, []rules.Problem, error) {
+	if o.OnResult == nil {
+		o.OnResult = func(Result) {}
 	}
 	w := &Watcher{
-		dir: dir, live: live, onResult: onResult,
+		dir: dir, live: live, onResult: o.OnResult, judge: o.Judge,
 		settle: 50 * time.Millisecond, patience: 300 * time.Millisecond, poll: 500 * time.Millisecond,
 		asked: make(chan chan Result), editing: make(chan struct{}, 1),
 	}
@@ -189,7 +199,7 @@ func (w *Watcher) load(sure bool) Result {
 		return w.last
 	}
 	w.loaded, w.failed = append([]rules.File{}, files...), ""
-	set, problems := build(files)
+	set, problems := w.build(files)
 	if set == nil {
 		err = ErrProblems
 	} else if set.Hash() != w.live.Load().Hash() {
@@ -201,7 +211,18 @@ func (w *Watcher) load(sure bool) Result {
 }
 
 // build makes a set of files, nil if they must not go live.
-func build(files []rules.File) (*rules.Set, []rules.Problem) { return rules.Compile(files) }
+func (w *Watcher) build(files []rules.File) (*rules.Set, []rules.Problem) {
+	set, problems := rules.Compile(files)
+	if set == nil || w.judge == nil {
+		return set, problems
+	}
+	if failed := w.judge(set); len(failed) > 0 {
+		problems = append(problems, failed...)
+		document.Sort(problems)
+		return nil, problems
+	}
+	return set, problems
+}
 
 // emptied reports whether the last rules went just now. They may be about to be
 // followed by their directory, which would change nothing: wait and see.

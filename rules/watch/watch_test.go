@@ -50,11 +50,11 @@ func start(t *testing.T, prepare func(dir string)) *watched {
 		prepare = func(dir string) { write(t, filepath.Join(dir, "a.yaml"), good) }
 	}
 	prepare(w.dir)
-	watcher, problems, err := New(w.dir, w.live, func(r Result) {
+	watcher, problems, err := New(w.dir, w.live, Options{OnResult: func(r Result) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.results = append(w.results, r)
-	})
+	}})
 	if err != nil || len(problems) > 0 {
 		t.Fatal(err, problems)
 	}
@@ -257,12 +257,12 @@ func TestADirectoryBehindALinkThatIsSwapped(t *testing.T) {
 
 func TestTheStartTellsWhatIsWrong(t *testing.T) {
 	live := new(rules.Live)
-	if _, _, err := New(filepath.Join(t.TempDir(), "nowhere"), live, nil); !errors.Is(err, os.ErrNotExist) {
+	if _, _, err := New(filepath.Join(t.TempDir(), "nowhere"), live, Options{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "a.yaml"), broken)
-	if _, problems, err := New(dir, live, nil); !errors.Is(err, ErrProblems) || len(problems) != 1 {
+	if _, problems, err := New(dir, live, Options{}); !errors.Is(err, ErrProblems) || len(problems) != 1 {
 		t.Errorf("got %v, %v", problems, err)
 	}
 	if live.Load().Number != 0 {
@@ -315,5 +315,28 @@ func TestABadFileIsReportedOnce(t *testing.T) {
 	}
 	if n := w.count(); n != 3 {
 		t.Errorf("%d results, want 3", n)
+	}
+}
+
+// What compiles may be refused all the same, on a reload and in an edit.
+func TestAJudgeKeepsASetFromGoingLive(t *testing.T) {
+	dir, live := t.TempDir(), new(rules.Live)
+	write(t, filepath.Join(dir, "a.yaml"), good)
+	w, problems, err := New(dir, live, Options{Judge: func(s *rules.Set) []rules.Problem {
+		if len(s.Routes()) < 2 {
+			return nil
+		}
+		return []rules.Problem{{Position: s.Routes()[1].Position(), Code: "too-many"}}
+	}})
+	if err != nil || len(problems) > 0 {
+		t.Fatal(err, problems)
+	}
+	first := live.Load()
+	if out, err := w.Edit(t.Context(), Edit{Route: "b", Text: []byte(better)}); !errors.Is(err, ErrProblems) || len(out.Problems) != 1 {
+		t.Errorf("edit: got %v, %v", out.Problems, err)
+	}
+	write(t, filepath.Join(dir, "b.yaml"), better)
+	if r := w.load(true); !errors.Is(r.Err, ErrProblems) || len(r.Problems) != 1 || live.Load() != first {
+		t.Errorf("load: got %+v", r)
 	}
 }

@@ -12,15 +12,16 @@ import (
 
 // Config is the content of sluice.yaml with all defaults set.
 type Config struct {
-	Rules       string // a directory, relative to that of the file; empty: no rules
-	Listeners   Listeners
-	Admin       Admin
-	Health      Address  // health and metrics; :15020
-	Descriptors []string // files and directories, relative to that of the file
-	Reflection  Reflection
-	Tap         Tap
-	Log         Log
-	Drain       time.Duration // the longest that an ending proxy waits for its connections; 30 s
+	Rules        string // a directory, relative to that of the file; empty: no rules
+	RequireTests bool   // the rules' tests have to pass before they go live
+	Listeners    Listeners
+	Admin        Admin
+	Health       Address  // health and metrics; :15020
+	Descriptors  []string // files and directories, relative to that of the file
+	Reflection   Reflection
+	Tap          Tap
+	Log          Log
+	Drain        time.Duration // the longest that an ending proxy waits for its connections; 30 s
 }
 
 // Listeners are where connections come in.

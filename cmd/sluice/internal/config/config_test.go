@@ -69,7 +69,8 @@ func TestProblems(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"", "1:1 the file is empty"},
 		{"rule: x", "1:1 rule: unknown key"},
-		{"rules: {tests: require}", "1:8 rules: dir is needed; 1:9 rules.tests: this key is not there yet"},
+		{"rules: {tests: require}", "1:8 rules: dir is needed"},
+		{"rules: {dir: x, tests: sometimes}", `1:24 rules.tests: "sometimes" is not possible here`},
 		{"reflection: {ttl: 0s, private: always, cash: x}", "1:19 reflection.ttl: a duration has to be more than zero; 1:32 reflection.private: true or false is needed, not a text; 1:40 reflection.cash: unknown key"},
 		{"rules: 5", "1:8 rules: a text is needed, not a number"},
 		{"health: 15020", "1:9 health: a text is needed, not a number"},

@@ -29,7 +29,10 @@ type fileText struct {
 	drain       document.Value[time.Duration]
 }
 
-type rulesText struct{ dir text }
+type rulesText struct {
+	dir   text
+	tests document.Value[string]
+}
 
 type listenersText struct {
 	outbound, inbound document.Value[Address]
@@ -124,7 +127,8 @@ func rulesType() document.Type[rulesText] {
 	full := document.Object(document.Table[r]{
 		document.Required(document.Key("dir", document.String(), func(t *r) *text { return &t.dir },
 			"The directory.")),
-		document.LaterKey[r]("tests", "Whether the rules' own tests have to pass before they go live."),
+		document.Key("tests", document.Enum("require"), func(t *r) *document.Value[string] { return &t.tests },
+			"require: rules whose own tests fail do not go live; without it tests are not run."),
 	})
 	return document.ObjectOr(full, document.String(), func(dir text) r { return r{dir: dir} })
 }
@@ -251,7 +255,7 @@ func (c *Config) set(t *fileText, dir string) {
 		}
 		return filepath.Join(dir, p)
 	}
-	c.Rules = beside(t.rules.V.dir.V)
+	c.Rules, c.RequireTests = beside(t.rules.V.dir.V), t.rules.V.tests.At != nil
 	l := &t.listeners.V
 	c.Listeners.Outbound = l.outbound.Or(c.Listeners.Outbound)
 	c.Listeners.Inbound = l.inbound.Or(c.Listeners.Inbound)
