@@ -232,20 +232,3 @@ func TestAHeadOfMessagesWaitsForTheFirst(t *testing.T) {
 		}
 	}
 }
-
-func TestNewRulesMeetTheNextMessageOfAResponse(t *testing.T) {
-	testbed.Leaks(t)
-	gate := make(chan struct{})
-	s := startSidecar(t, testbed.HTTP(t, testbed.Loopback(t), feed("text/event-stream", gate, "data: {\"secret\":1}\n\n", "data: {\"secret\":1}\n\n")), []string{feedRule})
-	resp, err := testbed.Client(t, false, s.addr).Do(testbed.Request(t, "GET", "http://x/feed", ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	io.ReadFull(resp.Body, make([]byte, len("data: {}\n\n")))
-	s.use(strings.ReplaceAll(feedRule, "del(.secret)", ".secret = \"new\""))
-	gate <- struct{}{}
-	if rest, err := io.ReadAll(resp.Body); err != nil || string(rest) != "data: {\"secret\":\"new\"}\n\n" {
-		t.Errorf("got %q, %v", rest, err)
-	}
-}

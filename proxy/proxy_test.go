@@ -64,6 +64,13 @@ func await[E proxy.Event](s *sidecar, accept func(E) bool) E {
 	}
 }
 
+// told is all that was told so far.
+func (s *sidecar) told() []proxy.Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.events)
+}
+
 // record waits for the record of the exchange with that path.
 func (s *sidecar) record(path string) *proxy.Record {
 	s.t.Helper()

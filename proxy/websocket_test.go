@@ -51,10 +51,15 @@ response:
 // plays steps.
 func openChat(t *testing.T, rule, extensions string, steps ...testbed.Step) (*sidecar, *net.TCPConn) {
 	t.Helper()
+	return openChatUnder(t, []string{rule}, extensions, steps...)
+}
+
+func openChatUnder(t *testing.T, files []string, extensions string, steps ...testbed.Step) (*sidecar, *net.TCPConn) {
+	t.Helper()
 	testbed.Leaks(t)
 	head := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" + extensions + "\r\n"
 	upstream := testbed.Script(t, testbed.Loopback(t), append([]testbed.Step{sawHead(), testbed.Send(head)}, steps...)...)
-	s := startSidecar(t, upstream, []string{rule})
+	s := startSidecar(t, upstream, files)
 	c := testbed.Dial(t, s.addr)
 	if err := testbed.Play(c, testbed.Send("GET /chat HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")); err != nil {
 		t.Fatal(err)
@@ -231,20 +236,6 @@ func TestAWebSocketOfUnknownExtensionsIsForOnErrorToDecide(t *testing.T) {
 		if r := s.record("/chat"); r.Error == nil || r.Error.Reason != string(rules.ReasonEncoding) {
 			t.Errorf("%s: %+v", onError, r)
 		}
-	}
-}
-
-func TestNewRulesMeetTheNextMessageOfAWebSocket(t *testing.T) {
-	changed := make(chan struct{})
-	s, c := openChat(t, chatRule, "", testbed.Send(fromUpstream(wsText, `{"secret":"x"}`)), testbed.Await(changed),
-		testbed.Send(fromUpstream(wsText, `{"secret":"x"}`)), testbed.ExpectEnd())
-	if err := testbed.Play(c, testbed.Expect(fromUpstream(wsText, `{"secret":"***"}`))); err != nil {
-		t.Fatal(err)
-	}
-	s.use(strings.ReplaceAll(chatRule, "***", "---"))
-	close(changed)
-	if err := testbed.Play(c, testbed.Expect(fromUpstream(wsText, `{"secret":"---"}`)), testbed.HalfClose(), testbed.ExpectEnd()); err != nil {
-		t.Error(err)
 	}
 }
 
