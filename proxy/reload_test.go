@@ -91,7 +91,7 @@ func answered(c *http.Client, addr string) error {
 // underLoad is what goes on while rule files change.
 type underLoad struct {
 	*testing.T
-	ctx      context.Context
+	ctx      context.Context //nolint:containedctx // of the whole load, as T is of the test
 	messages atomic.Int64
 	running  sync.WaitGroup
 	sets     sync.Map // that marked a message of a stream
