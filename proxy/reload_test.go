@@ -146,11 +146,11 @@ func TestReloadingFilesTenTimesASecondFailsNoExchange(t *testing.T) {
 	each(reloads("one"), replace)
 	live := new(rules.Live)
 	var refused atomic.Int64
-	watcher, problems, err := watch.New(dir, live, func(r watch.Result) {
+	watcher, problems, err := watch.New(dir, live, watch.Options{OnResult: func(r watch.Result) {
 		if r.Err != nil {
 			refused.Add(1)
 		}
-	})
+	}})
 	if err != nil {
 		t.Fatal(err, problems)
 	}
