@@ -18,7 +18,7 @@ import (
 	"github.com/sluice-proxy/sluice/rules"
 )
 
-var update = flag.Bool("update", false, "write docs/reference.md")
+var update = flag.Bool("update", false, "write docs/reference.md and docs/cookbook.md")
 
 // The schema of sluice.yaml takes what the parser takes.
 func TestSchemaOfTheConfig(t *testing.T) {
