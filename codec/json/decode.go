@@ -18,6 +18,21 @@ const (
 	maxNumber = 4096 // characters
 )
 
+// What values take, in bytes and about. A text of a few bytes for each value makes
+// twenty times as much of them: they may take memoryRatio times what a text may be long.
+const (
+	memoryRatio     = 12
+	memoryContainer = 48
+	memoryItem      = 32 // of an array
+	memoryMember    = 40 // of an object, which has room for eight
+	memoryOpen      = 48 // of an array that is still open: it waits, and is then copied
+)
+
+// memoryFor is what values may take where a text may have size bytes.
+func memoryFor(size codec.Bytes) int { return memoryRatio * int(max(size, 8*codec.MiB)) }
+
+func errItems() error { return &codec.LimitError{Format: name, Limit: "items"} }
+
 // decoder reads one text in one pass. Elements and members of the containers
 // that are still open wait on stacks, so that each is made in its final size.
 type decoder struct {
@@ -25,6 +40,7 @@ type decoder struct {
 	data      []byte // text again, to read eight bytes at a time; may be nil
 	pos       int
 	depth     int // containers that may still open
+	memory    int // bytes, about, that values may still take
 	values    []codec.Value
 	names     []string
 	duplicate bool
@@ -35,12 +51,17 @@ func (d *decoder) document() (codec.Value, error) {
 	if strings.HasPrefix(d.text, bom) {
 		d.pos = len(bom)
 	}
-	maxDepth := d.depth
+	maxDepth, items := d.depth, d.memory/memoryItem
 	d.space()
 	v, err := d.value()
 	if err != nil {
-		if l, ok := err.(*codec.LimitError); ok && l.Limit == "depth" {
-			l.Max = int64(maxDepth)
+		if l, ok := err.(*codec.LimitError); ok {
+			switch l.Limit {
+			case "depth":
+				l.Max = int64(maxDepth)
+			case "items":
+				l.Max = int64(items)
+			}
 		}
 		return nil, err
 	}
@@ -116,6 +137,9 @@ func (d *decoder) array() (codec.Value, error) {
 	}
 	if d.at(']') {
 		d.close()
+		if d.memory -= memoryContainer; d.memory < 0 {
+			return nil, errItems()
+		}
 		return make([]any, 0, 1), nil // a capacity gives it an identity
 	}
 	base := len(d.values)
@@ -124,7 +148,9 @@ func (d *decoder) array() (codec.Value, error) {
 		if err != nil {
 			return nil, err
 		}
-		d.values = append(d.values, v)
+		if d.values = append(d.values, v); len(d.values)-base > d.memory/memoryOpen {
+			return nil, errItems()
+		}
 		d.space()
 		if d.at(']') {
 			break
@@ -136,6 +162,9 @@ func (d *decoder) array() (codec.Value, error) {
 		d.space()
 	}
 	d.close()
+	if d.memory -= memoryContainer + memoryItem*(len(d.values)-base); d.memory < 0 {
+		return nil, errItems()
+	}
 	a := make([]any, len(d.values)-base)
 	copy(a, d.values[base:])
 	clear(d.values[base:])
@@ -149,6 +178,9 @@ func (d *decoder) object() (codec.Value, error) {
 	}
 	if d.at('}') {
 		d.close()
+		if d.memory -= memoryContainer; d.memory < 0 {
+			return nil, errItems()
+		}
 		return map[string]any{}, nil
 	}
 	base, nameBase := len(d.values), len(d.names)
@@ -183,6 +215,9 @@ func (d *decoder) object() (codec.Value, error) {
 	}
 	d.close()
 	names := d.names[nameBase:]
+	if d.memory -= memoryContainer + max(8, len(names))*memoryMember; d.memory < 0 {
+		return nil, errItems()
+	}
 	o := make(map[string]any, len(names))
 	for i, n := range names {
 		o[n] = d.values[base+i]

@@ -12,6 +12,8 @@
 //     name replaces or deletes all of them. The Original says that there are such.
 //   - A lone surrogate reads as U+FFFD and keeps its spelling until it is edited.
 //   - Invalid UTF-8 is an error; a byte order mark at the start is kept.
+//   - Values may take twelve times what a text may be long: 96 MiB by default. A
+//     text of millions of tiny values is over that limit, of "items".
 package json
 
 import (
@@ -40,7 +42,7 @@ func (Codec) Decode(data []byte, limits codec.Limits) (codec.Value, codec.Origin
 	// One copy to a string lets every key and plain string be a part of it.
 	d := decoders.Get().(*decoder)
 	defer d.rest()
-	d.text, d.data, d.depth = string(data), data, limits.Depth
+	d.text, d.data, d.depth, d.memory = string(data), data, limits.Depth, memoryFor(limits.Size)
 	v, err := d.document()
 	if err != nil {
 		return nil, nil, err

@@ -94,7 +94,7 @@ func (r *runner) Value(v run.Val) codec.Value {
 
 // decoded is what a part of the text reads as.
 func (r *runner) decoded(text []byte) codec.Value {
-	d := decoder{text: string(text), data: text, depth: len(text)}
+	d := decoder{text: string(text), data: text, depth: len(text), memory: memoryFor(codec.Bytes(len(text)))}
 	v, err := d.value()
 	if err != nil {
 		r.Doubt()

@@ -15,7 +15,7 @@ func (m *machine) operands(l, r any) (a, b any, ok bool, err error) {
 		return nil, nil, false, nil
 	}
 	for _, v := range [...]any{l, r} {
-		if err := m.checkNumber(v); err != nil {
+		if err := m.number(v); err != nil {
 			return nil, nil, true, err
 		}
 	}
@@ -28,7 +28,7 @@ func (m *machine) operands(l, r any) (a, b any, ok bool, err error) {
 	}
 	if x, ok := asBig(l); ok {
 		if y, ok := asBig(r); ok {
-			return x, y, true, m.charge((x.BitLen() + y.BitLen()) / 64)
+			return x, y, true, m.charge((x.BitLen()+y.BitLen())/64 + 8)
 		}
 	}
 	return asFloat(l), asFloat(r), true, nil
@@ -106,7 +106,7 @@ func (m *machine) add(l, r any) any {
 			case len(r) == 0:
 				return l
 			}
-			if err := m.charge(len(l)/4 + 4*len(r)); err != nil {
+			if err := m.charge(objectCost(len(l)+len(r)) + len(r)); err != nil {
 				return err
 			}
 			sum := maps.Clone(l)
@@ -165,7 +165,7 @@ func nativeSubtract(m *machine, _ any, args []any) any {
 // without returns the elements of l that equal none of r. Strings are looked
 // up; anything else is compared.
 func (m *machine) without(l, r []any) any {
-	if err := m.charge(len(l) + 4*len(r)); err != nil {
+	if err := m.charge(len(l) + 8*len(r)); err != nil {
 		return err
 	}
 	texts, others := make(map[string]bool), []any(nil)
@@ -265,7 +265,7 @@ func (m *machine) repeat(s string, by any) any {
 
 // merge returns l with the members of r, objects in both merged in turn.
 func (m *machine) merge(l, r map[string]any, depth int) map[string]any {
-	if !m.pay(len(l)/4+4*len(r)+1) || m.deep(depth) {
+	if !m.pay(objectCost(len(l)+len(r))+len(r)) || m.deep(depth) {
 		return nil
 	}
 	merged := maps.Clone(l)

@@ -14,7 +14,7 @@ func (m *machine) elements(v any) (list []any, ok bool, err error) {
 	case []any:
 		return v, true, m.charge(len(v))
 	case map[string]any:
-		if err := m.charge(4 * len(v)); err != nil {
+		if err := m.charge(sortCost(len(v))); err != nil {
 			return nil, true, err
 		}
 		list = make([]any, 0, len(v))
@@ -81,7 +81,7 @@ func (m *machine) run(list []any, i int) (sum any, next int, err error) {
 	case map[string]any:
 		total := 0
 		next = same[map[string]any](list, i, func(o map[string]any) { total += len(o) })
-		if err := m.charge(4 * total); err != nil {
+		if err := m.charge(12 * total); err != nil {
 			return nil, 0, err
 		}
 		out := maps.Clone(first)
@@ -388,7 +388,7 @@ func nativeBsearch(m *machine, v any, args []any) any {
 // nativeObject makes an object of [key, value] pairs; the last of a key wins.
 func nativeObject(m *machine, v any, _ []any) any {
 	pairs := v.([]any)
-	if err := m.charge(4 * len(pairs)); err != nil {
+	if err := m.charge(8 * len(pairs)); err != nil {
 		return err
 	}
 	out := make(map[string]any, len(pairs))

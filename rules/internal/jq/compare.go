@@ -120,7 +120,7 @@ func (m *machine) compareAt(l, r any, depth int) int {
 }
 
 func (m *machine) compareObjects(l, r map[string]any, depth int) int {
-	if !m.pay(4*(len(l)+len(r))) || m.deep(depth) {
+	if !m.pay(sortCost(len(l))+sortCost(len(r))) || m.deep(depth) {
 		return 0
 	}
 	left, right := sortedKeys(l), sortedKeys(r)
@@ -142,6 +142,9 @@ func (m *machine) compareNumbers(l, r any) int {
 	}
 	if a, b, ok := floats(l, r); ok {
 		return compareFloats(a, b)
+	}
+	if !m.pay(numberCost(l) + numberCost(r)) {
+		return 0
 	}
 	l, _ = number(l)
 	r, _ = number(r)
@@ -189,10 +192,7 @@ func asFloat(v any) float64 {
 		if v.IsInt64() {
 			return float64(v.Int64())
 		}
-		f, err := strconv.ParseFloat(v.String(), 64)
-		if err != nil {
-			return math.Inf(v.Sign())
-		}
+		f, _ := new(big.Float).SetInt(v).Float64() // the nearest, or infinity
 		return f
 	}
 	return math.NaN()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/itchyny/gojq"
 )
@@ -36,6 +37,7 @@ func analyse(src string, variables []string) (*rewriter, *Program, error) {
 		return nil, nil, err
 	}
 	r := newRewriter(variables)
+	r.catches = strings.Contains(src, "try") || strings.Contains(src, "?")
 	p := &Program{variables: slices.Clone(variables), idle: idleMachines()}
 	p.query, p.reads = r.program(query)
 	p.uses, p.natives, p.regexps, p.texts = r.uses, r.natives, r.regexps, r.texts

@@ -37,8 +37,19 @@ func (d *director) function(f *gojq.Func, scope *known) filter {
 		if by := d.query(f.Args[0], scope); by.strict() { // one key needs no array around it
 			return d.native(f.Name[1:], []filter{collect(pipeFilter(iterate(), by))})
 		}
+	case hash + "shown", hash + "new": // of what gojq makes, and shows in its errors
+		return identityFilter()
 	case "path":
 		return d.not()
+	}
+	if name, ok := strings.CutPrefix(f.Name, hash+hash); ok {
+		if b, ok := directBuiltins()[name+"/"+strconv.Itoa(len(f.Args))]; ok {
+			args := make([]filter, len(f.Args))
+			for i, a := range f.Args {
+				args[i] = d.query(a, scope)
+			}
+			return b(d, args)
+		}
 	}
 	if k := scope.lookUp(f.Name, len(f.Args)); k != nil {
 		return d.call(k, f.Args, scope)
@@ -108,6 +119,7 @@ func (d *director) apply(steps int64, f nativeFunc, args ...filter) filter {
 		case string, bool, int, nil, map[string]any, []any:
 			return out, nil
 		case error:
+			m.pay(errorCost)
 			return nil, out
 		}
 		return out, nil

@@ -56,7 +56,7 @@ func (m *machine) elementsOf(v any, yield func(any) error) error {
 
 // keysOf returns the keys of o in order, and pays for looking at them all.
 func (m *machine) keysOf(o map[string]any) ([]string, error) {
-	if err := m.charge(5 * len(o)); err != nil {
+	if err := m.charge(sortCost(len(o))); err != nil {
 		return nil, err
 	}
 	return sortedKeys(o), nil
@@ -134,6 +134,9 @@ func (m *machine) rebuilt(f one, v any, depth int) (any, error) {
 	}
 	switch o := v.(type) {
 	case []any:
+		if err := m.charge(len(o)); err != nil {
+			return nil, err
+		}
 		out := make([]any, len(o))
 		for i, e := range o {
 			x, err := m.rebuilt(f, e, depth+1)
@@ -146,6 +149,9 @@ func (m *machine) rebuilt(f one, v any, depth int) (any, error) {
 	case map[string]any:
 		keys, err := m.keysOf(o)
 		if err != nil {
+			return nil, err
+		}
+		if err := m.charge(objectCost(len(o))); err != nil {
 			return nil, err
 		}
 		out := make(map[string]any, len(o))
@@ -163,7 +169,7 @@ func (m *machine) rebuilt(f one, v any, depth int) (any, error) {
 func entries(m *machine, v any) (any, error) {
 	switch v := v.(type) {
 	case []any:
-		if err := m.charge(12 * len(v)); err != nil {
+		if err := m.charge(16 * len(v)); err != nil {
 			return nil, err
 		}
 		out := make([]any, len(v))
@@ -176,7 +182,7 @@ func entries(m *machine, v any) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := m.charge(12 * len(v)); err != nil {
+		if err := m.charge(16 * len(v)); err != nil {
 			return nil, err
 		}
 		out := make([]any, len(keys))
@@ -192,7 +198,7 @@ func entries(m *machine, v any) (any, error) {
 func fromEntries(m *machine, v any) (any, error) {
 	out := make(map[string]any)
 	err := m.elementsOf(v, func(e any) error {
-		if err := m.take(12); err != nil {
+		if err := m.take(16); err != nil {
 			return err
 		}
 		entry, ok := e.(map[string]any)
@@ -257,7 +263,7 @@ func (d *director) object(o *gojq.Object, scope *known) filter {
 		return d.not() // a wrong key is an error only if there is an object
 	}
 	return filter{sparse: sparse, one: func(m *machine, v any) (any, error) {
-		if err := m.take(int64(2 + 4*len(members))); err != nil {
+		if err := m.take(int64(2 + len(members) + objectCost(len(members)))); err != nil {
 			return nil, err
 		}
 		out := make(map[string]any, len(members))

@@ -94,7 +94,7 @@ func (m *machine) editMember(s *step, path []step, v any, key string, e editor) 
 			return untouched{}, nil
 		}
 	}
-	if err := m.charge(len(o)/4 + 3); err != nil {
+	if err := m.charge(objectCost(len(o)+1) + 3); err != nil {
 		return nil, err
 	}
 	out := maps.Clone(o)
@@ -136,7 +136,7 @@ func (m *machine) editElement(s *step, path []step, v any, i int, e editor) (any
 		if i < 0 || i >= len(list) {
 			return untouched{}, nil
 		}
-		if err := m.charge(len(list)/2 + 3); err != nil {
+		if err := m.charge(len(list) + 3); err != nil {
 			return nil, err
 		}
 		return slices.Concat(list[:i], list[i+1:]), nil
@@ -144,13 +144,8 @@ func (m *machine) editElement(s *step, path []step, v any, i int, e editor) (any
 	if i < 0 {
 		return nil, &failure{what: "array index should not be negative"}
 	}
-	if i > len(list) && i > maxDirectIndex {
-		if err := m.charge(i/2 + 1); err != nil {
-			return nil, err
-		}
-	}
 	n := max(len(list), i+1)
-	if err := m.charge(n/2 + 3); err != nil {
+	if err := m.charge(n + 3); err != nil {
 		return nil, err
 	}
 	out := make([]any, n)
@@ -178,6 +173,9 @@ func (m *machine) editEach(s *step, path []step, v any, e editor) (any, error) {
 				continue
 			}
 			if out == nil {
+				if err := m.charge(objectCost(len(v))); err != nil {
+					return nil, err
+				}
 				out = maps.Clone(v)
 			}
 			if x == (gone{}) {
@@ -195,7 +193,7 @@ func (m *machine) editEach(s *step, path []step, v any, e editor) (any, error) {
 }
 
 func (m *machine) editElements(path []step, list []any, e editor) (any, error) {
-	if err := m.charge(len(list)/2 + 1); err != nil {
+	if err := m.charge(len(list) + 1); err != nil {
 		return nil, err
 	}
 	var out []any
@@ -301,6 +299,9 @@ func (d *director) deletes(list *gojq.Query, scope *known) (filter, bool) {
 		return filter{}, false
 	}
 	q := list.Term.Array.Query
+	if q.Op == gojq.OpPipe && len(q.Patterns) == 0 && isCall(q.Right, hash+"path") { // which only pays for them
+		q = q.Left
+	}
 	var paths [][]step
 	var ok bool
 	if q.Term != nil && q.Term.Type == gojq.TermTypeFunc && q.Term.Func.Name == "path" && len(q.Term.SuffixList) == 0 {

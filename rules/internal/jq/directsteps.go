@@ -165,6 +165,8 @@ func (d *director) functionPath(f *gojq.Func, scope *known) ([]step, bool) {
 		return d.path(k.arg, k.scope)
 	}
 	switch f.Name {
+	case hash + "shown", hash + "new":
+		return nil, true
 	case hash + "cost", hash + "key":
 		return []step{{kind: stepGuard, f: d.native(f.Name, nil)}}, true
 	case "first":

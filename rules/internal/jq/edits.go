@@ -28,6 +28,9 @@ func (o *owner) owns(v any) bool {
 	return ok
 }
 
+// ownCost is what it costs to remember a container.
+const ownCost = 4
+
 func (o *owner) take(v any) {
 	if o.owned == nil {
 		o.owned = make(map[uintptr]any, 4)
@@ -65,6 +68,9 @@ func (m *machine) set(v, at, value any, o *owner) any {
 // nativeGet is getpath by an owner, who forgets what it shows.
 func nativeGet(m *machine, v any, args []any) any {
 	o, path := args[0].(*owner), args[1].([]any)
+	if err := m.charge(len(path)); err != nil {
+		return err
+	}
 	shows := false
 	for _, key := range path {
 		var err error
@@ -228,7 +234,7 @@ func (m *machine) updateMember(v map[string]any, key string, path []any, value a
 		v[key] = member
 		return v, nil
 	}
-	if err := m.charge(len(v)/4 + 1); err != nil {
+	if err := m.charge(objectCost(len(v)+1) + ownCost); err != nil {
 		return nil, err
 	}
 	out := maps.Clone(v)
@@ -276,7 +282,7 @@ func (m *machine) updateElement(v []any, i int, path []any, value any, o *owner)
 			room += n / 2 // it grows: make appending linear
 		}
 	}
-	if err := m.charge(room/2 + 1); err != nil {
+	if err := m.charge(room + ownCost); err != nil {
 		return nil, err
 	}
 	out := make([]any, n, room)
@@ -298,13 +304,13 @@ func (m *machine) updateSlice(v []any, key map[string]any, path []any, value any
 	if err != nil {
 		return nil, err
 	}
-	if err := m.charge(len(v)/2 + 1); err != nil {
+	if err := m.charge(len(v) + ownCost); err != nil {
 		return nil, err
 	}
 	var out []any
 	switch part := part.(type) {
 	case []any:
-		if err := m.charge(len(part) / 2); err != nil {
+		if err := m.charge(len(part)); err != nil {
 			return nil, err
 		}
 		out = slices.Concat(v[:from], part, v[to:])
@@ -337,7 +343,7 @@ func orNil(v any) any {
 func nativeMark(m *machine, v any, args []any) any {
 	o := args[0].(*owner)
 	o.removed = append(o.removed, args[1])
-	return v
+	return m.paid(v, 4)
 }
 
 // nativeSweep deletes what was marked.

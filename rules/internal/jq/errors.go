@@ -2,6 +2,7 @@ package jq
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"unicode/utf8"
 
@@ -99,7 +100,40 @@ func (p *Program) runtimeError(err error) error {
 		}
 		return &RuntimeError{Msg: "error", Preview: truncate(preview(raised.Value()), maxPreview)}
 	}
+	if showsMuch(err) {
+		return &RuntimeError{Msg: "error of a large object"}
+	}
 	return stockError(err.Error())
+}
+
+// maxShown is how many members an object in the text of an error of gojq's has, which
+// sorts them all to show the first.
+const maxShown = 4096
+
+// showsMuch reports whether the text of err, an error of gojq's, begins with more.
+func showsMuch(err error) bool {
+	v := reflect.ValueOf(err)
+	for v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	if v.Kind() != reflect.Struct {
+		return false
+	}
+	for i := range v.NumField() {
+		for part := v.Field(i); part.Kind() == reflect.Interface || part.Kind() == reflect.Slice || part.Kind() == reflect.Map; {
+			switch {
+			case part.Kind() == reflect.Interface:
+				part = part.Elem()
+			case part.Len() == 0:
+				part = reflect.Value{}
+			case part.Kind() == reflect.Slice:
+				part = part.Index(0)
+			default:
+				return part.Len() > maxShown
+			}
+		}
+	}
+	return false
 }
 
 // stockError takes the values out of the text of an error of gojq's.

@@ -68,7 +68,7 @@ func nativeMatch(m *machine, v any, args []any) any {
 	if err != nil {
 		return err
 	}
-	if err := m.charge(len(found.places) * (20 + 12*len(found.re.names))); err != nil {
+	if err := m.charge(len(found.places) * (12 + 18*len(found.re.names))); err != nil {
 		return err
 	}
 	out := make([]any, len(found.places))
@@ -117,7 +117,7 @@ func nativeCapture(m *machine, v any, args []any) any {
 // nativeCaptures returns the named captures of each match as an object.
 func nativeCaptures(m *machine, v any, _ []any) any {
 	found := v.(*matches)
-	if err := m.charge(len(found.places) * (8 + 4*len(found.re.names))); err != nil {
+	if err := m.charge(len(found.places) * (14 + 4*len(found.re.names))); err != nil {
 		return err
 	}
 	out := make([]any, len(found.places))

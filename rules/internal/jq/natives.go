@@ -27,7 +27,16 @@ var nativeTable = sync.OnceValue(func() map[string]nativeDef {
 	}
 	// guards
 	add(0, guardCost, "_cost")
+	add(0, guardSize, "_size")
+	add(0, guardCharacters, "_characters")
+	add(0, guardEnter, "_enter")
+	add(0, guardShown, "_shown")
+	add(0, guardNew, "_new")
 	add(0, guardText, "_text")
+	add(0, guardSpelled, "_spelled")
+	add(0, guardLayout, "_layout")
+	add(0, guardParts, "_parts")
+	add(0, guardBound, "_bound")
 	add(0, guardJSON, "_json")
 	add(0, guardShort, "_short")
 	add(0, guardNumber, "_num")
@@ -95,6 +104,9 @@ var nativeTable = sync.OnceValue(func() map[string]nativeDef {
 	return table
 })
 
+// errorCost is what an error costs to make, which names its values.
+const errorCost = 48
+
 // bindNatives makes the named natives of m known to gojq's compiler.
 func bindNatives(m *machine, names map[string]bool) []gojq.CompilerOption {
 	options := make([]gojq.CompilerOption, 0, len(names)+1)
@@ -102,6 +114,9 @@ func bindNatives(m *machine, names map[string]bool) []gojq.CompilerOption {
 		def := nativeTable()[name]
 		options = append(options, gojq.WithFunction(name, def.min, def.max, func(v any, args []any) any {
 			result := def.f(m, v, args)
+			if isError(result) {
+				m.pay(errorCost)
+			}
 			if m.over != nil {
 				return m.over
 			}

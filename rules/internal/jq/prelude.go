@@ -18,15 +18,31 @@ var builtinTable = sync.OnceValue(newBuiltinTable)
 // changes in place, which is safe as long as nobody else has seen the copy
 // (_get, which shows a part to a filter, forgets what it showed).
 const preludeText = `
-def assign(p; $x): _owner as $o | reduce path(p) as $q (.; _set($o; $q; $x));
+def assign(p; $x): _owner as $o | reduce (path(p) | _path) as $q (.; _set($o; $q; $x));
 def modify(p; f):
   _owner as $o
-  | reduce path(p) as $q (.;
+  | reduce (path(p) | _path) as $q (.;
       label $done | (_set($o; $q; _get($o; $q) | f) | ., break $done), _mark($o; $q))
   | _sweep($o);
-def del(f): delpaths([path(f)]);
+def del(f): delpaths([path(f) | _path]);
 def map_values(f): .[] |= f;
-def pick(f): . as $v | _owner as $o | reduce path(f) as $p (null; _set($o; $p; $v | getpath($p)));
+def pick(f): . as $v | _owner as $o | reduce (path(f) | _path) as $p (null; _set($o; $p; $v | getpath($p)));
+
+def recurse: recurse(.[]?);
+def recurse(f): def r: ., (f | r); r;
+def recurse(f; cond): def r: ., (f | select(cond) | r); r;
+def while(cond; update): def w: if cond then ., (update | w) else empty end; w;
+def until(cond; next): def u: if cond then . else next | u end; u;
+def repeat(f): def r: f, r; r;
+def walk(f):
+  def w: if type == "array" then map(w) elif type == "object" then map_values(w) end | f;
+  w;
+def paths: path(..) | _path | select(. != []);
+def paths(f): path(.. | select(f)) | _path | select(. != []);
+def tostream:
+  (path(def r: (.[]? | r), .; r) | _path) as $p
+  | getpath($p)
+  | reduce path(.[]?) as $q ([$p, .]; [$p + $q]);
 
 def add(f): [f] | add;
 def sort_by(f): _sort_by([.[] | [f]]);

@@ -21,6 +21,9 @@ type rewriter struct {
 	regexps  map[regexKey]*regex
 	texts    map[string]bool // string literals of the program
 
+	catches bool // the program may catch errors, if only in a function's caller
+	tries   int  // around what is rewritten
+
 	inPrelude bool
 	required  map[string]bool // prelude definitions by name/arity
 	defs      []*gojq.FuncDef // of the prelude, each behind those it calls
@@ -197,11 +200,11 @@ func (r *rewriter) prelude(name string, args ...*gojq.Query) *gojq.Query {
 	key := name + "/" + strconv.Itoa(len(args))
 	if !r.required[key] {
 		r.required[key] = true
-		scope, inPrelude := r.scope, r.inPrelude
-		r.scope, r.inPrelude = nil, true
+		scope, inPrelude, tries := r.scope, r.inPrelude, r.tries
+		r.scope, r.inPrelude, r.tries = nil, true, 0
 		def := r.funcDef(preludeDefs()[key], hash+hash+name)
 		r.defs = append(r.defs, def)
-		r.scope, r.inPrelude = scope, inPrelude
+		r.scope, r.inPrelude, r.tries = scope, inPrelude, tries
 	}
 	return call(hash+hash+name, args...)
 }
@@ -219,6 +222,7 @@ func (r *rewriter) function(f *gojq.Func) (*gojq.Query, reading) {
 		union = union.and(from[i])
 	}
 	if b := r.lookUp(f.Name, len(args)); b != nil {
+		b.again = b.again || b.open
 		return call(b.as, args...), union.and(b.reads)
 	}
 	if r.inPrelude && f.Name[0] == '_' {
@@ -246,6 +250,11 @@ func (r *rewriter) builtin(b builtin, f *gojq.Func, args []*gojq.Query) *gojq.Qu
 	if b.name != "" {
 		name = b.name
 	}
+	if b.treatment == measured {
+		for i := range args {
+			args[i] = r.shown(args[i])
+		}
+	}
 	switch b.treatment {
 	case native:
 		return r.native("_"+name, args...)
@@ -259,7 +268,7 @@ func (r *rewriter) builtin(b builtin, f *gojq.Func, args []*gojq.Query) *gojq.Qu
 		return r.prelude(name, args...)
 	case measured:
 		if b.input != "" {
-			return pipe(r.native("_"+b.input), call(name, args...))
+			return pipe(r.shown(r.native("_"+b.input)), call(name, args...))
 		}
 	case refused:
 		r.find(CodeRefused, f.Name, b.why, "%s is not for rules", f.Name)
@@ -267,7 +276,7 @@ func (r *rewriter) builtin(b builtin, f *gojq.Func, args []*gojq.Query) *gojq.Qu
 		word := f.Name
 		r.find(CodeUndefined, word, r.suggestFunction(f.Name, len(args)), "function not defined: %s/%d", f.Name, len(args))
 	}
-	return call(name, args...)
+	return pipe(r.shown(identity()), call(name, args...))
 }
 
 // staticPathsOf returns the paths that del(.a, .b.c) deletes.

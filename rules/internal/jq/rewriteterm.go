@@ -1,12 +1,18 @@
 package jq
 
 import (
+	"slices"
+
 	"github.com/itchyny/gojq"
 )
 
 // term rewrites t with its suffixes.
 func (r *rewriter) term(t *gojq.Term) (*gojq.Query, reading) {
 	suffixes := t.SuffixList
+	if slices.ContainsFunc(suffixes, func(s *gojq.Suffix) bool { return s.Optional }) {
+		r.tries++
+		defer func() { r.tries-- }()
+	}
 	var out *gojq.Query
 	var reads reading
 	switch {
@@ -33,7 +39,7 @@ func (r *rewriter) term(t *gojq.Term) (*gojq.Query, reading) {
 			out, from = r.index(out, s.Index)
 			reads = reads.and(from)
 		case s.Iter:
-			out = withSuffix(r.guard("cost", out), s)
+			out = withSuffix(r.guard("cost", r.shown(out)), s)
 		default:
 			out = withSuffix(out, s)
 		}
@@ -56,8 +62,17 @@ func fieldName(x *gojq.Index) (string, bool) {
 	return literalString(key)
 }
 
+// shown makes what q yields pay for its place in the text of an error that is caught.
+func (r *rewriter) shown(q *gojq.Query) *gojq.Query {
+	if r.tries == 0 {
+		return q
+	}
+	return r.guard("shown", q)
+}
+
 // index rewrites an index behind q. A key that is known needs no guard.
 func (r *rewriter) index(q *gojq.Query, x *gojq.Index) (*gojq.Query, reading) {
+	q = r.shown(q)
 	if _, ok := staticKey(x); ok {
 		if isIdentity(q) {
 			return asQuery(&gojq.Term{Type: gojq.TermTypeIndex, Index: x}), reading{}
@@ -104,6 +119,7 @@ func (r *rewriter) bare(t *gojq.Term) (*gojq.Query, reading) {
 		return asQuery(&gojq.Term{Type: t.Type, Number: t.Number}), reading{}
 	case gojq.TermTypeUnary:
 		out, reads := r.term(t.Unary.Term)
+		out = r.guard("num", r.shown(out))
 		return asQuery(&gojq.Term{Type: t.Type, Unary: &gojq.Unary{Op: t.Unary.Op, Term: asTerm(out)}}), reads
 	case gojq.TermTypeFormat:
 		return r.format(t)
@@ -115,7 +131,9 @@ func (r *rewriter) bare(t *gojq.Term) (*gojq.Query, reading) {
 	case gojq.TermTypeTry:
 		out := &gojq.Try{}
 		var reads reading
+		r.tries++
 		r.within(func() { out.Body, reads = r.query(t.Try.Body) })
+		r.tries--
 		if t.Try.Catch != nil {
 			r.within(func() { out.Catch, _ = r.query(t.Try.Catch) })
 		}
@@ -141,7 +159,7 @@ func (r *rewriter) bare(t *gojq.Term) (*gojq.Query, reading) {
 		r.within(func() { out, reads = r.query(t.Query) })
 		return asQuery(&gojq.Term{Type: t.Type, Query: out}), reads
 	case gojq.TermTypeRecurse:
-		return asQuery(&gojq.Term{Type: t.Type}), readsAll()
+		return r.prelude("recurse"), readsAll()
 	}
 	return asQuery(&gojq.Term{Type: t.Type}), reading{} // null, true, false
 }
@@ -171,6 +189,7 @@ func (r *rewriter) object(o *gojq.Object) (*gojq.Query, reading) {
 			case member.KeyQuery != nil:
 				var from reading
 				r.within(func() { m.KeyQuery, from = r.query(member.KeyQuery) })
+				m.KeyQuery = r.shown(m.KeyQuery)
 				reads = reads.and(from)
 			}
 			if member.Val != nil {
@@ -181,11 +200,18 @@ func (r *rewriter) object(o *gojq.Object) (*gojq.Query, reading) {
 			out.KeyVals = append(out.KeyVals, m)
 		}
 	})
-	return asQuery(&gojq.Term{Type: gojq.TermTypeObject, Object: out}), reads
+	made := asQuery(&gojq.Term{Type: gojq.TermTypeObject, Object: out})
+	if len(out.KeyVals) > 0 {
+		made = pipe(r.native("_new"), made)
+	}
+	return made, reads
 }
 
 // str rewrites the interpolations of a string.
-func (r *rewriter) str(s *gojq.String) (*gojq.String, reading) {
+func (r *rewriter) str(s *gojq.String) (*gojq.String, reading) { return r.strBy("text", s) }
+
+// strBy is str where the interpolations pass the native guard.
+func (r *rewriter) strBy(guard string, s *gojq.String) (*gojq.String, reading) {
 	if s.Queries == nil {
 		if !r.inPrelude {
 			r.texts[s.Str] = true
@@ -202,7 +228,7 @@ func (r *rewriter) str(s *gojq.String) (*gojq.String, reading) {
 		var from reading
 		r.within(func() { q, from = r.query(part) })
 		// gojq asks every part for its Term.
-		out.Queries = append(out.Queries, asQuery(&gojq.Term{Type: gojq.TermTypeQuery, Query: r.guard("text", q)}))
+		out.Queries = append(out.Queries, asQuery(&gojq.Term{Type: gojq.TermTypeQuery, Query: r.guard(guard, r.shown(q))}))
 		reads = reads.and(from)
 	}
 	return out, reads
@@ -216,10 +242,10 @@ func (r *rewriter) format(t *gojq.Term) (*gojq.Query, reading) {
 	}
 	out := &gojq.Term{Type: t.Type, Format: t.Format}
 	if t.Str == nil {
-		return pipe(r.native("_text"), asQuery(out)), readsAll()
+		return pipe(r.shown(r.native("_spelled")), asQuery(out)), readsAll()
 	}
 	var reads reading
-	out.Str, reads = r.str(t.Str)
+	out.Str, reads = r.strBy("spelled", t.Str)
 	return asQuery(out), reads
 }
 

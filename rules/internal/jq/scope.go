@@ -14,6 +14,8 @@ type binding struct {
 
 	global  bool    // of a variable: the caller gives it
 	reads   reading // of a function: what its body reads of the input of a call
+	open    bool    // of a function: its body is being rewritten
+	again   bool    // of a function: its body calls it
 	literal bool    // of a variable: it is bound to the string text
 	text    string
 }
@@ -79,8 +81,16 @@ func (r *rewriter) funcDef(d *gojq.FuncDef, as string) *gojq.FuncDef {
 			out.Args = append(out.Args, value.as)
 			r.bind(arg[1:], 0).as = value.as[1:]
 		}
+		r.scope[at].open = true
+		if r.catches {
+			r.tries++
+			defer func() { r.tries-- }()
+		}
 		body, reads := r.query(d.Body)
-		out.Body = body
+		r.scope[at].open = false
+		if out.Body = body; r.scope[at].again {
+			out.Body = pipe(r.native("_enter"), body)
+		}
 		r.scope[at].reads = reads
 	})
 	return out

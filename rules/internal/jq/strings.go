@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -51,16 +52,22 @@ func nativeJoin(m *machine, v any, args []any) any {
 	if !ok && args[0] != nil && len(list) > 1 {
 		return failBinary("join", list[0], args[0])
 	}
+	if err := m.charge(2 * len(list)); err != nil {
+		return err
+	}
 	parts, total := make([]string, len(list)), len(by)*(len(list)-1)
 	for i, e := range list {
 		switch e := e.(type) {
 		case nil:
 		case string:
 			parts[i] = e
-		case bool, int, float64, *big.Int, json.Number:
-			if err := m.checkNumber(e); err != nil {
+		case int:
+			parts[i] = strconv.Itoa(e)
+		case bool, float64, *big.Int, json.Number:
+			if err := m.number(e); err != nil {
 				return err
 			}
+			m.pay(4)
 			text, _ := gojq.Marshal(e) // it never errs
 			parts[i] = string(text)
 		default:
