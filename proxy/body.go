@@ -42,6 +42,7 @@ type body struct {
 
 	edited   []byte // with its content coding; valid if isEdited
 	isEdited bool
+	room     []byte // memory for what plans make of it, which is used again
 
 	// refused means that an upstream has answered a caller who waits for 100
 	// Continue, and not with that.
@@ -166,6 +167,12 @@ func (b *body) load(limit int64) error {
 		return nil
 	}
 	b.asked.Store(true)
+	if at, ok := b.stream.(*body1); ok && b.size > 0 {
+		var err error
+		b.raw, err = at.readAll(b.size)
+		b.whole = err == nil
+		return err
+	}
 	raw, err := readAtMost(b.stream, limit+1, b.size)
 	b.raw = raw
 	if err != nil {

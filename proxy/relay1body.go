@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/sluice-proxy/sluice/proxy/internal/http1"
 	"github.com/sluice-proxy/sluice/proxy/internal/sock"
@@ -48,6 +49,29 @@ func (b *body1) Read(p []byte) (int, error) {
 		}
 	}
 	return 0, io.EOF
+}
+
+// readAll reads a body of size bytes, whose payload is what is on the wire: it is
+// what is kept. Nobody gets much memory for what they say.
+func (b *body1) readAll(size int64) ([]byte, error) {
+	b.takeHead()
+	b.kept = slices.Grow(b.kept, int(min(size, spliceFrom)))
+	for !b.frame.Done() {
+		got := b.in.Buffered()
+		if len(got) == 0 {
+			if err := b.fill(); err != nil {
+				return b.kept, b.endedBy(err)
+			}
+			continue
+		}
+		n, _, _, err := b.frame.Next(got)
+		b.kept = append(b.kept, got[:n]...)
+		b.in.Discard(n)
+		if err != nil {
+			return b.kept, err
+		}
+	}
+	return b.kept, nil
 }
 
 // takeHead takes the head that stands before the body out of in.

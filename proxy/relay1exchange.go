@@ -31,6 +31,7 @@ type exchange1 struct {
 	scratch   []byte
 
 	keptRequest, keptResponse []byte  // memory for what bodies keep
+	roomRequest, roomResponse []byte  // and for what steps make of them
 	seenRequest, seenResponse capture // of bodies as they pass
 
 	pumping  sync.WaitGroup // pump, while a body is longer than what came with its head
@@ -58,6 +59,7 @@ func (x *exchange1) reset() {
 	if x.download.in != nil {
 		x.keptResponse = kept(x.download.kept)
 	}
+	x.roomRequest, x.roomResponse = reused(x.roomRequest, x.request.body.room), reused(x.roomResponse, x.response.body.room)
 	x.head1.Reset()
 	x.reply1.Reset()
 	x.exchange = exchange{}
@@ -175,7 +177,7 @@ func (x *exchange1) begin(n int, refused *http1.Error) {
 	x.websocket = x.head1.Upgrade && lists([]string{string(x.head1.Get(http1.UpgradeField))}, "websocket")
 	x.upload = body1{in: x.r.in, x: x, kept: x.keptRequest}
 	x.upload.frame.Reset(x.head1.Framing)
-	x.request.body = body{x: &x.exchange, stream: &x.upload, size: size1(x.head1.Framing)}
+	x.request.body = body{x: &x.exchange, stream: &x.upload, size: size1(x.head1.Framing), room: x.roomRequest}
 	if x.head1.Kind == http1.None {
 		x.request.body.stream = http.NoBody
 	}

@@ -316,7 +316,7 @@ func (x *exchange1) replied(n int) {
 	x.response.in, x.response.out = head, head
 	x.download = body1{in: x.r.reply, x: x, response: true, kept: x.keptResponse}
 	x.download.frame.Reset(x.reply1.Framing)
-	x.response.body = body{x: &x.exchange, stream: &x.download, size: size1(x.reply1.Framing)}
+	x.response.body = body{x: &x.exchange, stream: &x.download, size: size1(x.reply1.Framing), room: x.roomResponse}
 	if x.reply1.Kind == http1.None {
 		x.response.body.stream = http.NoBody
 	}

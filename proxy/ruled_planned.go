@@ -119,7 +119,9 @@ func (x *planned2) edit(fromCaller bool, message []byte, half *Half) (left []byt
 			Phase: rules.Whole, Request: &x.told.call, Params: x.found.match.Params, Head: half.In,
 			Now: now, Clock: x.r.c.p.stepClock,
 		}
-		if !fromCaller {
+		if fromCaller {
+			in.Room = x.told.edited
+		} else {
 			in.Response = half.In
 		}
 		defer func() {
@@ -133,7 +135,9 @@ func (x *planned2) edit(fromCaller bool, message []byte, half *Half) (left []byt
 			return nil, false
 		}
 		if half.Steps, left = out.Steps, data; len(data) != len(message) || string(data) != string(message) {
-			half.Edited = true
+			if half.Edited = true; fromCaller {
+				x.told.edited = data
+			}
 		}
 	}
 	if x.r.c.p.watched {

@@ -15,6 +15,7 @@ type told struct {
 	record            Record
 	call              rules.Request
 	request, response []byte // room for the bytes of bodies
+	edited            []byte // room for what plans make of the request's
 }
 
 var allTold = sync.Pool{New: func() any { return new(told) }}
@@ -22,6 +23,7 @@ var allTold = sync.Pool{New: func() any { return new(told) }}
 // forget gives t back, once the observers were told.
 func (t *told) forget() {
 	t.request, t.response = reused(t.request, t.record.Request.Body.Bytes), reused(t.response, t.record.Response.Body.Bytes)
+	t.edited = kept(t.edited)
 	t.record, t.call = Record{}, rules.Request{}
 	allTold.Put(t)
 }

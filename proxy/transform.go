@@ -62,6 +62,7 @@ func (x *exchange) transform(steps *rules.Steps, h *half, seen *Half, response *
 	x.showStatus(&in, steps)
 	if h.body.undecoded != nil {
 		limits := codec.Limits{Size: x.route.Limits().Body}
+		in.Room = h.body.room
 		if out, left, sure, err := steps.RunOn(x.ctx, in, h.body.codec, h.body.undecoded, limits); sure {
 			return x.transformedInPlace(h, seen, response, out, left, err)
 		}
@@ -112,6 +113,7 @@ func (x *exchange) transformedInPlace(h *half, seen *Half, response *rules.Head,
 	if !out.Edited || bytes.Equal(left, h.body.undecoded) {
 		return nil
 	}
+	h.body.room = left
 	if err := h.body.editInPlace(left); err != nil {
 		return x.encodeFailed(halfName(response), err)
 	}

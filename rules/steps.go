@@ -134,6 +134,7 @@ type In struct {
 	StatusErr error
 
 	Clock func() time.Time // the steps are timed by it; nil: they are not
+	Room  []byte           // memory for what RunOn makes, of which only the capacity counts; nil: its own
 }
 
 // Out is the outcome of one run.

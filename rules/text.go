@@ -133,7 +133,7 @@ func (s *Steps) RunOn(ctx context.Context, in In, format codec.Codec, data []byt
 		vars = r.scope.values(s.planned.uses)
 	}
 	began := in.clock()
-	result, err := format.(plans.Editor).Edit(s.planned.plan, data, vars, limits)
+	result, err := format.(plans.Editor).Edit(in.Room, s.planned.plan, data, vars, limits)
 	if err != nil || result.Outcome == plans.Unsure || result.Outcome == plans.Nothing {
 		return Out{}, nil, false, nil //nolint:nilerr // Run meets the same error
 	}

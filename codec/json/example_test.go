@@ -35,7 +35,7 @@ func ExampleCodec_Edit() {
 			{Op: plan.Delete, Place: 2},
 		},
 	}
-	result, err := json.Codec{}.Edit(p, []byte(`{"email": "ann@example.org", "total": 1.10, "password": "p"}`), nil, codec.Limits{})
+	result, err := json.Codec{}.Edit(nil, p, []byte(`{"email": "ann@example.org", "total": 1.10, "password": "p"}`), nil, codec.Limits{})
 	fmt.Println(result.Outcome == plan.Changed, string(result.Data), err)
 	// Output: true {"email": "x", "total": 1.10} <nil>
 }

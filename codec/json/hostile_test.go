@@ -39,7 +39,7 @@ func TestHostileTextsTakeMemoryInProportion(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		runtime.ReadMemStats(&decoded)
-		if _, err := (Codec{}).Edit(everywhere(), data, nil, codec.Limits{}); err != nil {
+		if _, err := (Codec{}).Edit(nil, everywhere(), data, nil, codec.Limits{}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		runtime.ReadMemStats(&ran)

@@ -12,10 +12,10 @@ import (
 var _ plan.Editor = Codec{}
 
 // Edit implements [plan.Editor].
-func (c Codec) Edit(p *plan.Plan, data []byte, vars []codec.Value, limits codec.Limits) (plan.Result, error) {
+func (c Codec) Edit(room []byte, p *plan.Plan, data []byte, vars []codec.Value, limits codec.Limits) (plan.Result, error) {
 	r := runners.Get().(*runner)
 	defer runners.Put(r)
-	return r.Edit(r, c, p, data, vars, limits)
+	return r.Edit(room, r, c, p, data, vars, limits)
 }
 
 // Query implements [plan.Editor].

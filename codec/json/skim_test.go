@@ -41,7 +41,7 @@ func checkSkim(t *testing.T, data []byte, depth int) {
 		t.Fatalf("skimming %q at depth %d: %v, but the decoder says %v", data, depth, got, err)
 	}
 	for _, p := range []*plan.Plan{everywhere(), {Places: []plan.Place{{}}}} {
-		result, runErr := Codec{}.Edit(p, data, nil, limits)
+		result, runErr := Codec{}.Edit(nil, p, data, nil, limits)
 		switch {
 		case len(p.Places) > 1 && runErr == nil && result.Outcome == plan.Unsure: // it did not have to read on
 		case (runErr == nil) != (err == nil) || err != nil && runErr.Error() != err.Error():
@@ -70,7 +70,7 @@ func FuzzSkim(f *testing.F) {
 }
 
 func TestSizeIsLimited(t *testing.T) {
-	_, err := Codec{}.Edit(everywhere(), []byte(`{"a":[1]}`), nil, codec.Limits{Size: 8})
+	_, err := Codec{}.Edit(nil, everywhere(), []byte(`{"a":[1]}`), nil, codec.Limits{Size: 8})
 	_, _, want := Codec{}.Decode([]byte(`{"a":[1]}`), codec.Limits{Size: 8})
 	if err == nil || err.Error() != want.Error() {
 		t.Errorf("error %v, want %v", err, want)
@@ -79,7 +79,7 @@ func TestSizeIsLimited(t *testing.T) {
 
 func TestManyPlacesAreNotForAPlan(t *testing.T) {
 	text := []byte(`{"a":[` + strings.Repeat("1,", 1<<14) + `1]}`)
-	result, err := Codec{}.Edit(everywhere(), text, nil, codec.Limits{})
+	result, err := Codec{}.Edit(nil, everywhere(), text, nil, codec.Limits{})
 	if err != nil || result.Outcome != plan.Unsure {
 		t.Errorf("outcome %v, error %v, want Unsure", result.Outcome, err)
 	}

@@ -9,9 +9,10 @@ import "github.com/sluice-proxy/sluice/codec"
 type Editor interface {
 	codec.Codec
 
-	// Edit runs p on data. What it does not call [Unsure] is what Decode, p's
+	// Edit runs p on data. What it makes may be in room, of which only the
+	// capacity counts, and which may be nil. What it does not call [Unsure] is what Decode, p's
 	// program and Encode make of data, byte for byte. The error is Decode's.
-	Edit(p *Plan, data []byte, vars []codec.Value, limits codec.Limits) (Result, error)
+	Edit(room []byte, p *Plan, data []byte, vars []codec.Value, limits codec.Limits) (Result, error)
 
 	// Query works out the Result of p, whose Body only selects and stops. The
 	// outcome is Changed if there is a value. The error is Decode's.

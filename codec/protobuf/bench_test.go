@@ -69,7 +69,7 @@ func BenchmarkEdit(b *testing.B) {
 		b.Run(p.name+"/plan", func(b *testing.B) {
 			start(b, data)
 			for b.Loop() {
-				result, err := c.Edit(p.plan, data, nil, codec.Limits{})
+				result, err := c.Edit(nil, p.plan, data, nil, codec.Limits{})
 				if err != nil || result.Outcome != plan.Changed {
 					b.Fatal(result.Outcome, err)
 				}

@@ -11,14 +11,14 @@ import (
 var _ plan.Editor = messageCodec{}
 
 // Edit implements [plan.Editor].
-func (c messageCodec) Edit(p *plan.Plan, data []byte, vars []codec.Value, limits codec.Limits) (plan.Result, error) {
+func (c messageCodec) Edit(room []byte, p *plan.Plan, data []byte, vars []codec.Value, limits codec.Limits) (plan.Result, error) {
 	if p.Result != nil { // it is no message, or one built anew
 		return plan.Result{}, nil
 	}
 	r := runners.Get().(*runner)
 	defer runners.Put(r)
 	r.bound = r.bind(p, c.message)
-	return r.Edit(r, c, p, data, vars, limits)
+	return r.Edit(room, r, c, p, data, vars, limits)
 }
 
 // Query implements [plan.Editor].

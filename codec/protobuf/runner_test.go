@@ -30,11 +30,11 @@ func TestRunWritesWhatEncodeWould(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := c.Edit(p.plan, data, nil, codec.Limits{})
+		got, err := c.Edit(nil, p.plan, data, nil, codec.Limits{})
 		if err != nil || got.Outcome != plan.Changed || !bytes.Equal(got.Data, want) {
 			t.Errorf("%s: %v %v %q, want %q", p.src, got.Outcome, err, got.Data, want)
 		}
-		again, err := c.Edit(p.plan, want, nil, codec.Limits{})
+		again, err := c.Edit(nil, p.plan, want, nil, codec.Limits{})
 		if err != nil || again.Outcome != plan.Unchanged || !bytes.Equal(again.Data, want) {
 			t.Errorf("%s a second time: %v %v", p.src, again.Outcome, err)
 		}
@@ -47,7 +47,7 @@ func TestRunAllocatesItsResult(t *testing.T) {
 	c := mustMessage(t, files, "kinds.All")
 	for _, p := range benchPlans {
 		run := func() {
-			result, err := c.Edit(p.plan, data, nil, codec.Limits{})
+			result, err := c.Edit(nil, p.plan, data, nil, codec.Limits{})
 			if err != nil || result.Outcome != plan.Changed {
 				t.Fatal(result.Outcome, err)
 			}
@@ -80,7 +80,7 @@ func TestRunIsAsStrictAsDecode(t *testing.T) {
 		{"too long", strings.Repeat("\x08\x01", 50), codec.Limits{Size: 99}},
 		{"too many objects", strings.Repeat(sized(22, sized(4, "")), 1<<19), codec.Limits{}},
 	} {
-		got, err := c.Edit(p, []byte(test.data), nil, test.limits)
+		got, err := c.Edit(nil, p, []byte(test.data), nil, test.limits)
 		_, _, want := c.Decode([]byte(test.data), test.limits)
 		if want == nil || err == nil || err.Error() != want.Error() || got.Outcome != plan.Unsure {
 			t.Errorf("%s: %v %v, want %v", test.name, got.Outcome, err, want)
@@ -97,7 +97,7 @@ func TestWhatRunsOnTheWireNot(t *testing.T) {
 		"an Any":                   sized(34, sized(1, "x/kinds.Node")),
 		"a field that comes twice": sized(14, "a") + sized(14, "b"),
 	} {
-		got, err := c.Edit(benchPlans[0].plan, []byte(data), nil, codec.Limits{})
+		got, err := c.Edit(nil, benchPlans[0].plan, []byte(data), nil, codec.Limits{})
 		if err != nil || got.Outcome != plan.Unsure {
 			t.Errorf("%s: %v %v", name, got.Outcome, err)
 		}

@@ -54,7 +54,7 @@ func BenchmarkEditEvent(b *testing.B) {
 	b.Run("in place", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if r, err := (stream.SSE{}).Edit(p, event, nil, codec.Limits{}); err != nil || r.Outcome != plan.Changed {
+			if r, err := (stream.SSE{}).Edit(nil, p, event, nil, codec.Limits{}); err != nil || r.Outcome != plan.Changed {
 				b.Fatal(r, err)
 			}
 		}

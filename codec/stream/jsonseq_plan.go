@@ -27,12 +27,12 @@ func endsItself(record []byte) bool {
 }
 
 // Edit implements [plan.Editor].
-func (JSONSeq) Edit(p *plan.Plan, record []byte, vars []codec.Value, limits codec.Limits) (plan.Result, error) {
+func (JSONSeq) Edit(room []byte, p *plan.Plan, record []byte, vars []codec.Value, limits codec.Limits) (plan.Result, error) {
 	text, ok := recordText(record, limits)
 	if !ok {
 		return plan.Result{}, nil
 	}
-	result, err := json.Codec{}.Edit(p, text, vars, limits)
+	result, err := json.Codec{}.Edit(nil, p, text, vars, limits)
 	if err != nil {
 		return plan.Result{}, nil //nolint:nilerr // Decode knows
 	}

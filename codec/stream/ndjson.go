@@ -70,8 +70,8 @@ func (NDJSON) Encode(original codec.Original, v codec.Value) ([]byte, error) {
 }
 
 // Edit implements [plan.Editor]: the line end is white space of the text.
-func (NDJSON) Edit(p *plan.Plan, line []byte, vars []codec.Value, limits codec.Limits) (plan.Result, error) {
-	return json.Codec{}.Edit(p, line, vars, limits)
+func (NDJSON) Edit(room []byte, p *plan.Plan, line []byte, vars []codec.Value, limits codec.Limits) (plan.Result, error) {
+	return json.Codec{}.Edit(room, p, line, vars, limits)
 }
 
 // Query implements [plan.Editor].

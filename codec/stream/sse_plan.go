@@ -73,12 +73,12 @@ func isPlain(text []byte) bool {
 
 // Edit implements [plan.Editor]. It is sure of edits of data that is JSON on one
 // line.
-func (SSE) Edit(p *plan.Plan, event []byte, vars []codec.Value, limits codec.Limits) (plan.Result, error) {
+func (SSE) Edit(room []byte, p *plan.Plan, event []byte, vars []codec.Value, limits codec.Limits) (plan.Result, error) {
 	f, ok := frame(event, limits)
 	if !ok {
 		return plan.Result{}, nil
 	}
-	result, err := json.Codec{}.Edit(p, f.text, vars, f.limits(limits))
+	result, err := json.Codec{}.Edit(nil, p, f.text, vars, f.limits(limits))
 	if err != nil {
 		return plan.Result{}, nil //nolint:nilerr // Decode knows
 	}

@@ -67,7 +67,7 @@ const (
 )
 
 // Edit is [plan.Editor]'s on payloads of the codec of, by format.
-func (m *Machine[S]) Edit(format Format, of codec.Codec, p *plan.Plan, data []byte, vars []codec.Value, limits codec.Limits) (plan.Result, error) {
+func (m *Machine[S]) Edit(room []byte, format Format, of codec.Codec, p *plan.Plan, data []byte, vars []codec.Value, limits codec.Limits) (plan.Result, error) {
 	defer m.rest()
 	if err := m.begin(format, of, p, data, vars, limits); err != nil || m.Outcome == plan.Unsure {
 		return plan.Result{}, err
@@ -77,7 +77,7 @@ func (m *Machine[S]) Edit(format Format, of codec.Codec, p *plan.Plan, data []by
 	}
 	result := plan.Result{Ran: m.ran, Stop: m.stop}
 	if m.Outcome == plan.Changed {
-		result.Data = m.splice()
+		result.Data = m.splice(room)
 	}
 	switch result.Outcome = m.Outcome; m.Outcome {
 	case plan.Unsure:
@@ -89,9 +89,13 @@ func (m *Machine[S]) Edit(format Format, of codec.Codec, p *plan.Plan, data []by
 }
 
 // splice returns the new payload, if there is one.
-func (m *Machine[S]) splice() []byte {
-	out, differs := m.format.Splice(m.spare[:0])
-	if cap(out) <= MaxKept {
+func (m *Machine[S]) splice(room []byte) []byte {
+	lent := cap(room) > 0
+	if !lent {
+		room = m.spare
+	}
+	out, differs := m.format.Splice(room[:0])
+	if !lent && cap(out) <= MaxKept {
 		m.spare = out
 	}
 	switch {
@@ -100,6 +104,9 @@ func (m *Machine[S]) splice() []byte {
 	case !differs:
 		m.Outcome = plan.Unchanged
 		return nil
+	}
+	if lent {
+		return out
 	}
 	return bytes.Clone(out)
 }

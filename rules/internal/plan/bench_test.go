@@ -58,7 +58,7 @@ func benchPlan(b *testing.B, src string, text []byte) {
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	for b.Loop() {
-		result, err := json.Codec{}.Edit(p, text, nil, codec.Limits{})
+		result, err := json.Codec{}.Edit(nil, p, text, nil, codec.Limits{})
 		if err != nil || result.Outcome == plan.Unsure {
 			b.Fatal(result.Outcome, err)
 		}

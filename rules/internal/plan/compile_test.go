@@ -69,7 +69,7 @@ func TestPlansAreSure(t *testing.T) {
 			t.Errorf("%s: %s", c.src, why)
 			continue
 		}
-		result, err := json.Codec{}.Edit(p, []byte(c.text), testValues(), codec.Limits{})
+		result, err := json.Codec{}.Edit(nil, p, []byte(c.text), testValues(), codec.Limits{})
 		if err != nil || string(result.Data) != c.want {
 			t.Errorf("%s on %s:\n got %s (%v) %v\nwant %s", c.src, c.text, result.Data, result.Outcome, err, c.want)
 		}
@@ -90,7 +90,7 @@ func TestWhatIsOddIsLeftToTheProgram(t *testing.T) {
 			t.Errorf("%s: %s", c.src, why)
 			continue
 		}
-		result, err := json.Codec{}.Edit(p, []byte(c.text), testValues(), codec.Limits{})
+		result, err := json.Codec{}.Edit(nil, p, []byte(c.text), testValues(), codec.Limits{})
 		if err != nil || result.Outcome != plan.Unsure {
 			t.Errorf("%s on %s: got %s (%v) %v", c.src, c.text, result.Data, result.Outcome, err)
 		}
@@ -105,7 +105,7 @@ func TestRunsAllocateTheirResult(t *testing.T) {
 			t.Fatal(why)
 		}
 		run := func() {
-			result, err := json.Codec{}.Edit(p, text, nil, codec.Limits{})
+			result, err := json.Codec{}.Edit(nil, p, text, nil, codec.Limits{})
 			if err != nil || result.Outcome != plan.Changed {
 				t.Fatal(result.Outcome, err)
 			}

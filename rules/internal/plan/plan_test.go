@@ -109,7 +109,7 @@ func differ(t testing.TB, of plan.Editor, given []Step, data []byte, n *tally) {
 	}
 	n.compiled++
 	copied := bytes.Clone(data)
-	got, err := of.Edit(p, data, testValues(), codec.Limits{})
+	got, err := of.Edit(nil, p, data, testValues(), codec.Limits{})
 	if !bytes.Equal(copied, data) {
 		t.Fatalf("%+v: changed its input %q to %q", given, copied, data)
 	}

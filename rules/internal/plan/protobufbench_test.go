@@ -61,7 +61,7 @@ func BenchmarkWire(b *testing.B) {
 			b.SetBytes(int64(len(data)))
 			b.ReportAllocs()
 			for b.Loop() {
-				result, err := all.Edit(p, data, nil, codec.Limits{})
+				result, err := all.Edit(nil, p, data, nil, codec.Limits{})
 				if err != nil || result.Outcome != plan.Changed {
 					b.Fatal(result.Outcome, err)
 				}

@@ -35,7 +35,7 @@ func TestRegularExpressionsAreBounded(t *testing.T) {
 			if p == nil {
 				t.Fatal(why)
 			}
-			result, err := json.Codec{}.Edit(p, []byte(c.data), nil, codec.Limits{})
+			result, err := json.Codec{}.Edit(nil, p, []byte(c.data), nil, codec.Limits{})
 			if err != nil || (result.Outcome != plan.Unsure) != c.sure {
 				t.Errorf("got %v, %v", result.Outcome, err)
 			}

@@ -115,7 +115,7 @@ func TestUsualProgramsRunOnEvents(t *testing.T) {
 		if p == nil {
 			t.Fatal(why)
 		}
-		result, err := stream.SSE{}.Edit(p, []byte(test.event), nil, codec.Limits{})
+		result, err := stream.SSE{}.Edit(nil, p, []byte(test.event), nil, codec.Limits{})
 		if err != nil || result.Outcome == plan.Unsure || string(result.Data) != test.want {
 			t.Errorf("%s on %q: got %v %q %v, want %q", test.src, test.event, result.Outcome, result.Data, err, test.want)
 		}
@@ -123,7 +123,7 @@ func TestUsualProgramsRunOnEvents(t *testing.T) {
 	deep := "data: " + strings.Repeat("[", 512) + strings.Repeat("]", 512) + "\n\n"
 	p, _ := Compile([]Step{{JQ: `.data.a = 1`}}, nil)
 	for _, event := range []string{deep, "data: [DONE]\n\n", "data: {\ndata: }\n\n", "event: e\n\n", "data: {}\n\ndata: {}\n\n", "data: " + strings.Repeat(" ", 9<<20)} {
-		if result, err := (stream.SSE{}).Edit(p, []byte(event), nil, codec.Limits{}); err != nil || result.Outcome != plan.Unsure {
+		if result, err := (stream.SSE{}).Edit(nil, p, []byte(event), nil, codec.Limits{}); err != nil || result.Outcome != plan.Unsure {
 			t.Errorf("%.20q: got %v %v", event, result.Outcome, err)
 		}
 	}
