@@ -68,8 +68,9 @@ func BenchmarkEdit(b *testing.B) {
 	for _, p := range benchPlans {
 		b.Run(p.name+"/plan", func(b *testing.B) {
 			start(b, data)
+			room := make([]byte, 0, 2*len(data))
 			for b.Loop() {
-				result, err := c.Edit(nil, p.plan, data, nil, codec.Limits{})
+				result, err := c.Edit(room, p.plan, data, nil, codec.Limits{})
 				if err != nil || result.Outcome != plan.Changed {
 					b.Fatal(result.Outcome, err)
 				}

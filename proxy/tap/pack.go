@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"time"
 
-	"github.com/sluice-proxy/sluice/codec"
-	"github.com/sluice-proxy/sluice/codec/json"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/rules"
 )
@@ -273,9 +271,9 @@ func (p *packer) half(h *proxy.Half) {
 	if flags&hasOut != 0 {
 		p.buf = p.words.putHead(p.buf, h.Out)
 	}
-	p.payload(&h.Body)
+	p.payload(&h.Body, nil)
 	if flags&hasSent != 0 {
-		p.payload(&h.Sent)
+		p.payload(&h.Sent, h.Body.Bytes)
 	}
 	if flags&hasTrailers != 0 {
 		p.buf = p.words.putFields(p.buf, h.Trailers)
@@ -289,52 +287,6 @@ func (p *packer) half(h *proxy.Half) {
 	if flags&hasCount != 0 {
 		p.buf = binary.AppendVarint(p.buf, int64(h.MessageCount))
 	}
-}
-
-// How a payload's codec is packed.
-const (
-	codecNone byte = iota
-	codecJSON
-	codecRef
-
-	// May be added to one of them.
-	wasRedacted byte = 1 << 6
-	wasWithheld byte = 1 << 7
-)
-
-func (p *packer) payload(l *proxy.Payload) {
-	kind := codecNone
-	switch l.Codec {
-	case nil:
-	case codec.Codec(json.Codec{}):
-		kind = codecJSON
-	default:
-		kind = codecRef
-		p.ref(l.Codec, 0)
-	}
-	if l.Redacted != 0 {
-		kind |= wasRedacted
-	}
-	if l.Withheld != "" {
-		kind |= wasWithheld
-	}
-	b := append(p.buf, kind)
-	b = binary.AppendVarint(b, l.Size)
-	if l.Redacted != 0 {
-		b = binary.AppendVarint(b, l.Redacted)
-	}
-	if l.Withheld != "" {
-		b = putString(b, l.Withheld)
-	}
-	b = p.words.put(b, l.Encoding)
-	b = binary.AppendUvarint(b, uint64(len(l.Bytes)))
-	if len(l.Bytes) >= lendFrom {
-		p.lent = append(p.lent, lent{len(b), l.Bytes})
-		p.far += len(l.Bytes)
-	} else {
-		b = append(b, l.Bytes...)
-	}
-	p.buf = b
 }
 
 // How a step's body is packed.
@@ -411,10 +363,10 @@ func (p *packer) message(e *proxy.Message) {
 		b = putString(b, q.Head.Query)
 	}
 	p.buf = b
-	p.payload(&e.In)
+	p.payload(&e.In, nil)
 	p.buf = binary.AppendUvarint(p.buf, uint64(len(e.Out)))
 	for i := range e.Out {
-		p.payload(&e.Out[i])
+		p.payload(&e.Out[i], e.In.Bytes)
 	}
 	p.steps(e.Steps, e.In.Size)
 }

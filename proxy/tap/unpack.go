@@ -6,8 +6,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/sluice-proxy/sluice/codec"
-	"github.com/sluice-proxy/sluice/codec/json"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/rules"
 )
@@ -130,9 +128,9 @@ func (u *unpacker) half() proxy.Half {
 	case flags&hasOut != 0:
 		h.Out = u.head()
 	}
-	h.Body = u.payload()
+	h.Body = u.payload(nil)
 	if flags&hasSent != 0 {
-		h.Sent = u.payload()
+		h.Sent = u.payload(h.Body.Bytes)
 	}
 	if flags&hasTrailers != 0 {
 		h.Trailers = u.fields()
@@ -147,29 +145,6 @@ func (u *unpacker) half() proxy.Half {
 		h.MessageCount = int(u.int())
 	}
 	return h
-}
-
-func (u *unpacker) payload() proxy.Payload {
-	var l proxy.Payload
-	kind := u.byte()
-	switch kind &^ (wasRedacted | wasWithheld) {
-	case codecJSON:
-		l.Codec = json.Codec{}
-	case codecRef:
-		l.Codec = u.ref().(codec.Codec)
-	}
-	l.Size = u.int()
-	if kind&wasRedacted != 0 {
-		l.Redacted = u.int()
-	}
-	if kind&wasWithheld != 0 {
-		l.Withheld = u.string()
-	}
-	l.Encoding = u.word()
-	if text := u.string(); text != "" {
-		l.Bytes = []byte(text)
-	}
-	return l
 }
 
 func (u *unpacker) steps() []rules.StepReport {
@@ -204,11 +179,11 @@ func (u *unpacker) message(id, route string, at time.Time) *proxy.Message {
 			Head: &rules.Head{Method: u.word(), Host: u.string(), Path: u.string(), Query: u.string()},
 		}
 	}
-	e.In = u.payload()
+	e.In = u.payload(nil)
 	if n := u.uint(); n > 0 {
 		e.Out = make([]proxy.Payload, n)
 		for i := range e.Out {
-			e.Out[i] = u.payload()
+			e.Out[i] = u.payload(e.In.Bytes)
 		}
 	}
 	e.Steps = u.steps()
