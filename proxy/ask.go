@@ -30,6 +30,9 @@ func (x *exchange) upstreamFailed(err error) error {
 	if ownError(err) {
 		return err // of a message, while it was on its way
 	}
+	if timeout := x.timedOut(); timeout != nil {
+		return timeout
+	}
 	var e *Error
 	switch cause := context.Cause(x.ctx); {
 	case cause == nil:
@@ -67,6 +70,9 @@ func (x *exchange) callerGone() error {
 	cause := context.Cause(x.ctx)
 	if ownError(cause) {
 		return cause
+	}
+	if timeout := x.timedOut(); timeout != nil {
+		return timeout
 	}
 	var e *Error
 	if errors.As(cause, &e) && e.Origin == OriginSluice {

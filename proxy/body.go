@@ -336,6 +336,7 @@ func (p *passing) Read(b []byte) (n int, err error) {
 		}
 		p.body.asked.Store(true)
 		n, err = p.body.stream.Read(b)
+		p.body.x.deadlines.moved()
 	}
 	p.body.seen.add(b[:n])
 	p.body.judged.add(b[:n])

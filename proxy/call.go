@@ -122,6 +122,7 @@ func (x *netLane) carry(caller grpc.ServerStream) error {
 	if err := x.admit(); err != nil {
 		return x.callFallback(caller, err)
 	}
+	x.startDeadlines()
 	upstream, err := x.dialCall(ctx, caller)
 	if err != nil {
 		return err
@@ -206,6 +207,7 @@ func (x *netLane) callerToUpstream(caller grpc.ServerStream, upstream grpc.Clien
 		case err != nil:
 			return x.callerFailed(err)
 		}
+		x.deadlines.moved()
 		x.gate.consumed()
 		out, err := x.stepMessage(rules.StreamMessage, true, &m)
 		if err != nil {
@@ -238,6 +240,7 @@ func (x *netLane) upstreamToCaller(ctx context.Context, upstream grpc.ClientStre
 	<-x.watch.headed
 	x.response.in = &rules.Head{Status: 200, Fields: fieldsOf(md)}
 	x.response.out = x.response.in
+	x.headCame()
 	steps := x.route.Response()
 	unary := x.method != nil && !x.method.ServerStreaming
 	waits := steps != nil && (unary || steps.Needs().HeadWaits)
@@ -253,6 +256,7 @@ func (x *netLane) upstreamToCaller(ctx context.Context, upstream grpc.ClientStre
 		err := ended
 		if err == nil {
 			err = upstream.RecvMsg(&m)
+			x.deadlines.moved()
 		}
 		if holds && first && err == nil {
 			ended = upstream.RecvMsg(new(frame))

@@ -39,6 +39,7 @@ type exchange struct {
 	breaker   *resilience.Breaker // of the route and destination, if the route has one
 	permit    *resilience.Permit  // to ask the upstream; settled when the outcome is known
 	succeeded bool                // it was settled at a stream's first message
+	deadlines *deadlines          // nil: the route has none
 	sent      time.Time           // when the request went to the upstream
 	outcome   rules.Outcome       // of the upstream, for the breaker
 	began     bool                // the caller has been sent a part of the response

@@ -55,6 +55,7 @@ func (x *exchange) shownPanic(v any) string {
 // connection.
 func (x *exchange) finish(err error) {
 	defer x.c.quiet()
+	x.deadlines.stop()
 	abort := x.abortOf(err)
 	if err != nil {
 		x.explain(err)

@@ -65,12 +65,14 @@ func (x *netLane) call() error { return x.serveCall() }
 
 // send implements [wire].
 func (x *netLane) send() error {
+	x.startDeadlines()
 	if err := x.roundTrip(); err != nil { // send.go
 		return err
 	}
 	head := responseHead(x.answered)
 	x.response.in, x.response.out = head, head
 	x.response.body = body{x: x.exchange, stream: x.answered.Body, size: x.answered.ContentLength}
+	x.headCame()
 	return nil
 }
 

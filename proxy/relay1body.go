@@ -88,7 +88,9 @@ func (b *body1) fill() error {
 	if b.response {
 		return b.x.fillReply()
 	}
-	return b.x.fillUpload()
+	err := b.x.fillUpload()
+	b.x.deadlines.moved()
+	return err
 }
 
 // endedBy is what an error of reading the connection means for the body.
@@ -146,7 +148,7 @@ func (b *body1) pass(p []byte, seen, judged *capture) (n int, err error) {
 // much of it that it is worth a pipe. -1 is all until the connection's end.
 func (b *body1) bulk(seen, judged *capture) int64 {
 	run := b.frame.Run()
-	if run < spliceFrom || judged != nil || len(b.in.Buffered()) > 0 || !seen.full() {
+	if run < spliceFrom || b.x.deadlines.watchesIdle() || judged != nil || len(b.in.Buffered()) > 0 || !seen.full() {
 		return 0
 	}
 	if b.frame.Remaining() < 0 && run > 1<<62 {

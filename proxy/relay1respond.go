@@ -133,6 +133,9 @@ func (x *exchange1) passDownload() error {
 	r, b := x.r, &x.download
 	seen, judged := x.response.body.seen, x.response.body.judged
 	for !b.done() {
+		if timeout := x.timedOut(); timeout != nil {
+			return timeout
+		}
 		if n := b.bulk(seen, judged); n != 0 {
 			if err := x.moveDownload(n, seen); err != nil {
 				return err
@@ -229,13 +232,15 @@ func (x *exchange1) passTunnel() error {
 	c.p.watch.Remove(r.callerWatched)
 	c.p.watch.Remove(r.upToken)
 	if x.readsWebSocket() {
+		x.deadlines.tunnels(nil)
 		x.carryWebSocket(LaneRelay, c.tcp, r.up, r.in.Take(), r.reply.Take())
-		return nil
+		return x.tunnelEnd()
 	}
 	c.pipe = splice.New(c.tcp, r.up, splice.Options{FirstAtoB: r.in.Take(), FirstBtoA: r.reply.Take(), Pipes: &c.p.pipes})
 	c.race.enter(LaneSplice, c.pipe)
+	x.deadlines.tunnels(passedBy(c.pipe))
 	c.end(spliceEnd(c.pipe.Run()))
-	return nil
+	return x.tunnelEnd()
 }
 
 // respondFallback writes the response that the route spells out for an open

@@ -18,6 +18,10 @@ import (
 // longer body by a goroutine of its own, since the response need not wait for
 // its end.
 func (x *exchange1) send() error {
+	x.startDeadlines()
+	if err := x.awaits(x.c.race.dialed); err != nil {
+		return err
+	}
 	if err := x.r.connect(x.ctx); err != nil {
 		return err
 	}
@@ -171,6 +175,7 @@ func (x *exchange1) passUpload() error {
 		if err != nil {
 			return x.badRequest(err)
 		}
+		x.deadlines.moved()
 		if b.frame.Done() {
 			x.noteTrailers() // before the upstream can answer to them
 		}
@@ -274,6 +279,9 @@ var errHalfHead = errors.New("half a head")
 func (x *exchange1) fillReply() error {
 	r := x.r
 	for {
+		if timeout := x.timedOut(); timeout != nil {
+			return timeout
+		}
 		r.waits.Store(waitsForUpstream)
 		if r.callerEnd.Load() && !r.callerShut.Load() && x.requestSent() && len(r.in.Buffered()) == 0 {
 			if _, err := r.in.TryFill(); errors.Is(err, io.EOF) {
@@ -284,6 +292,9 @@ func (x *exchange1) fillReply() error {
 		r.waits.Store(waitsForNobody)
 		if errors.Is(err, io.EOF) && x.pumped && !r.callerShut.Load() && sock.Broken(r.up) && !r.callerShut.Load() {
 			return syscall.ECONNRESET // which the pump's write has been told
+		}
+		if err == nil {
+			x.deadlines.moved()
 		}
 		if err == nil || r.c.ctx.Err() != nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
@@ -320,6 +331,7 @@ func (x *exchange1) replied(n int) {
 	if x.reply1.Kind == http1.None {
 		x.response.body.stream = http.NoBody
 	}
+	x.headCame()
 	x.tunnels = x.reply1.Status == http.StatusSwitchingProtocols ||
 		x.request.out.Method == http.MethodConnect && x.reply1.Status/100 == 2
 }

@@ -36,7 +36,12 @@ func (x *netLane) respond() error {
 	defer body.Close()
 	x.sendHead(x.response.out, size)
 	if err := x.copyBody(body, size); err != nil {
-		return err
+		failed, ok := x.endFailed(err)
+		if !ok {
+			return err
+		}
+		x.sendTrailers(header(failed))
+		return nil
 	}
 	return x.endResponse()
 }
@@ -131,6 +136,7 @@ func (x *netLane) copyBody(body io.Reader, size int64) error {
 	head := flushSoon(flush)
 	for copied := int64(0); ; {
 		n, err := body.Read(*buf)
+		x.deadlines.moved()
 		head.stop()
 		if n > 0 {
 			if _, werr := x.w.Write((*buf)[:n]); werr != nil {

@@ -66,6 +66,8 @@ func (c *call2) carry() error {
 	if err := c.admit(); err != nil {
 		return c.callFallback(err)
 	}
+	c.startDeadlines()
+	c.in.deadlines = c.deadlines
 	c.sent, c.sending = time.Now(), true
 	fields, err := c.outgoingHead()
 	if err != nil {
@@ -235,7 +237,7 @@ func (c *call2) upstreamToCaller() error {
 		}
 		return c.stepTrailersOnly() // tellEnd sends them
 	}
-	c.out = messages2{from: c.upstream, encoding: valueOf2(fields, "grpc-encoding"), limit: c.messageLimit(steps)}
+	c.out = messages2{from: c.upstream, encoding: valueOf2(fields, "grpc-encoding"), limit: c.messageLimit(steps), deadlines: c.deadlines}
 	unary := c.method != nil && !c.method.ServerStreaming
 	waits := steps != nil && (unary || steps.Needs().HeadWaits)
 	holds := unary && steps.ReadsStatus()

@@ -26,6 +26,8 @@ type messages2 struct {
 	from     *http2.Stream
 	encoding string
 	limit    int // bytes of a message, also without its encoding
+
+	deadlines *deadlines // are told of what comes; may be nil
 }
 
 // message2 is one message.
@@ -92,6 +94,7 @@ func (s *messages2) next() (*message2, error) {
 func (s *messages2) read(b []byte) (n int, err error) {
 	for n < len(b) {
 		m, err := s.from.Read(b[n:])
+		s.deadlines.moved()
 		n += m
 		if n < len(b) && err != nil {
 			return n, err

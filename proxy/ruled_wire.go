@@ -17,6 +17,7 @@ import (
 
 // send implements [wire].
 func (x *ruledStream) send() error {
+	x.startDeadlines()
 	x.sent, x.sending = time.Now(), true
 	body, _ := x.request.body.outgoing()
 	fields := edited2(x.fields, x.request.in, x.request.out, editedLength2(&x.request.body))
@@ -76,6 +77,9 @@ func (x *ruledStream) openUpstream(head *http2.Head, end bool) error {
 		if gone {
 			u.Reset(http2.Cancel)
 		}
+		if timeout := x.timedOut(); timeout != nil {
+			u.Interrupt(timeout) // expire saw no stream
+		}
 		if late { // it was said meanwhile
 			u.Prioritize(*rank2(p, on))
 		}
@@ -130,6 +134,7 @@ func (x *ruledStream) pump(body io.Reader) {
 	defer buffers.Put(buf)
 	for {
 		n, err := readOn(body, *buf)
+		x.deadlines.moved()
 		last := errors.Is(err, io.EOF)
 		if ownError(err) {
 			x.upstream.Reset(http2.Cancel) // which wakes the exchange, that has the error
@@ -178,6 +183,19 @@ func (x *ruledStream) replied(d *http2.Head, end bool) {
 	if end {
 		x.response.body.stream = http.NoBody
 	}
+	x.headCame()
+}
+
+// cutShort ends a response, a part of which has left, with err: as gRPC does it,
+// if it can.
+func (x *ruledStream) cutShort(err error) error {
+	failed, ok := x.endFailed(err)
+	if !ok {
+		return err
+	}
+	x.caller.SendTrailers(http2.NewHead(lower2(failed)))
+	x.r.link.Flush()
+	return nil
 }
 
 // respond implements [wire].
@@ -278,9 +296,10 @@ func (x *ruledStream) download(body io.Reader) error {
 	}
 	for {
 		n, err := readOn(body, *buf)
+		x.deadlines.moved()
 		last := errors.Is(err, io.EOF)
 		if err != nil && !last {
-			return x.upstreamFailed(err)
+			return x.cutShort(x.upstreamFailed(err))
 		}
 		var tail *http2.Head
 		if last {

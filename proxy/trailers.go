@@ -101,11 +101,11 @@ func (x *exchange) stepTrailersOnly() error {
 	return nil
 }
 
-// endFailed is what a step over trailers ended a call with whose messages have
-// left: the trailers that say so. Of any other response there is no such end, and
+// endFailed is what a step over trailers, or the route's time, ended a call with
+// whose head has left: the trailers that say so. Of any other response there is no such end, and
 // ok is false.
 func (x *exchange) endFailed(err error) (trailers rules.Fields, ok bool) {
-	if x.kind != callGRPC || !ownError(err) {
+	if x.kind != callGRPC || !ownError(err) && !x.isTimeout(err) {
 		return nil, false
 	}
 	x.late, x.told = err, true

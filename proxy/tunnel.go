@@ -121,14 +121,16 @@ func (x *netLane) pass() error {
 	said = append(said[:len(said):len(said)], nc.(*frontConn).unread()...)
 	replied, _ := t.reader.Peek(t.reader.Buffered())
 	if x.readsWebSocket() {
+		x.deadlines.tunnels(nil)
 		x.carryWebSocket(LaneExchange, c.tcp, t.up, said, replied)
-		return nil
+		return x.tunnelEnd()
 	}
 	c.pipe = splice.New(c.tcp, t.up, splice.Options{FirstAtoB: said, FirstBtoA: replied, Pipes: &c.p.pipes})
 	c.race.enter(LaneSplice, c.pipe)
+	x.deadlines.tunnels(passedBy(c.pipe))
 	err = c.pipe.Run()
 	c.end(spliceEnd(err))
-	return nil
+	return x.tunnelEnd()
 }
 
 // closeTunnel closes the upstream connection of a tunnel that did not open, or

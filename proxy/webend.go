@@ -245,7 +245,7 @@ func (m *messageBody) tellsEnd() bool {
 	}
 	x := m.x
 	err := x.upstreamFailed(m.err)
-	if !ownError(err) {
+	if !ownError(err) && !x.isTimeout(err) {
 		return false
 	}
 	x.late, x.told = err, true

@@ -122,6 +122,7 @@ func (w *webSocket) carry(way, back *webSocketWay) {
 	for {
 		got, err := way.from.receive()
 		if len(got) > 0 {
+			w.x.deadlines.moved()
 			switch err, unheard := way.pass(got); {
 			case unheard != nil:
 				way.from.deaf(unheard)

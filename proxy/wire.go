@@ -23,6 +23,10 @@ type wire interface {
 	// long as x.began is false.
 	answer(a *answer)
 
+	// expire wakes whoever waits for the upstream or the caller with err: the
+	// route's time is up. Another goroutine calls it, but never after finish began.
+	expire(err *Error)
+
 	// finished is the last call. abort says that the caller must see a reset.
 	finished(err error, abort bool)
 }

@@ -147,6 +147,7 @@ func (c *compiler) compile(common *shared) {
 		trailers: c.steps(t.trailers.V, trailersSees()),
 	}
 	r.format, r.upstreamFormat = t.format.V, t.upstream.V.format.V
+	r.timeout = timeoutOf(t.upstream.V.timeout.V)
 	if b := t.upstream.V.breaker; b.At != nil {
 		r.breaker = c.breaker(b.V)
 	}
@@ -281,6 +282,13 @@ func fallbackOf(t answerText) *Answer {
 		}
 	}
 	return a
+}
+
+func timeoutOf(t timeoutText) Timeout {
+	if t.total.At != nil && t.attempt.At != nil && t.attempt.V > t.total.V {
+		t.attempt.At.Report(document.CodeBadValue, "", "an attempt cannot take longer than total")
+	}
+	return Timeout{Total: t.total.V, Attempt: t.attempt.V, Idle: t.idle.V}
 }
 
 // compileOr compiles t, or def if the file does not have it.

@@ -76,8 +76,11 @@ type answerText struct {
 
 type upstreamText struct {
 	format  document.Value[Format]
+	timeout document.Value[timeoutText]
 	breaker document.Value[breakerText]
 }
+
+type timeoutText struct{ total, attempt, idle span }
 
 type breakerText struct {
 	failure, trip text
@@ -202,12 +205,25 @@ func upstreamTable() document.Table[upstreamText] {
 			"What the service speaks, if it is not what the caller speaks."),
 		document.LaterKey[u]("request", "The request to make of a call in another format."),
 		document.LaterKey[u]("to", "Where to call; the original destination if absent."),
-		document.LaterKey[u]("timeout", "How long to wait."),
+		document.Key("timeout", document.Object(timeoutTable()), func(t *u) *document.Value[timeoutText] { return &t.timeout },
+			"How long to wait; for ever if absent."),
 		document.LaterKey[u]("retry", "When to try again."),
 		document.Key("breaker", document.Object(breakerTable()), func(t *u) *document.Value[breakerText] { return &t.breaker },
 			"Stops calling a service that fails."),
 		document.LaterKey[u]("split", "Versions that share the traffic."),
 		document.LaterKey[u]("mirror", "A copy of the traffic to compare with."),
+	}
+}
+
+func timeoutTable() document.Table[timeoutText] {
+	type t = timeoutText
+	return document.Table[t]{
+		document.Key("total", document.Duration(), func(t *t) *span { return &t.total },
+			"From when the request goes to the service until its response ends; of a stream, until its head.").Such("2s"),
+		document.Key("attempt", document.Duration(), func(t *t) *span { return &t.attempt },
+			"From when the request goes to the service until the head of its response.").Such("800ms"),
+		document.Key("idle", document.Duration(), func(t *t) *span { return &t.idle },
+			"How long both sides may be silent until the response ends.").Such("30s"),
 	}
 }
 

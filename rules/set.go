@@ -65,6 +65,7 @@ type Route struct {
 	response               *Steps
 	trailers               *Trailers
 	breaker                *Breaker
+	timeout                Timeout
 	format, upstreamFormat Format
 	onError                OnError
 	limits                 Limits
@@ -98,6 +99,16 @@ func (r *Route) Response() *Steps { return r.response }
 // Trailers returns the steps over the response's trailers, nil if the route leaves
 // them alone.
 func (r *Route) Trailers() *Trailers { return r.trailers }
+
+// Timeout is how long a route waits for its upstream. Zero is for ever.
+type Timeout struct {
+	Total   time.Duration // from when the request goes there until the response ends; of a stream, until its head
+	Attempt time.Duration // from when the request goes there until the response's head
+	Idle    time.Duration // of silence of both sides, until the response ends
+}
+
+// Timeout returns how long the route waits for its upstream.
+func (r *Route) Timeout() Timeout { return r.timeout }
 
 // Breaker returns the upstream's breaker, nil if the route has none.
 func (r *Route) Breaker() *Breaker { return r.breaker }

@@ -112,7 +112,7 @@ func (s *Steps) onlyPlans() bool {
 // no breaker and nothing else. Whatever else a route learns to do has to be asked
 // for here.
 func (r *Route) OnlyPlans() bool {
-	return r.request.onlyPlans() && r.response.onlyPlans() && r.trailers == nil && r.breaker == nil && r.format == "" && r.upstreamFormat == "" && r.redact == nil
+	return r.request.onlyPlans() && r.response.onlyPlans() && r.trailers == nil && r.breaker == nil && r.format == "" && r.upstreamFormat == "" && r.timeout == (Timeout{}) && r.redact == nil
 }
 
 // RunOn is [Steps.Run] for a message that was not decoded, of a format of which
