@@ -43,9 +43,6 @@ type Question struct {
 	Took    time.Duration // how long the upstream takes, as its breaker sees it
 
 	Now time.Time // of the exchange; zero: the clock's
-
-	// MadeUp says that nothing of it is anybody's, and nothing has to be hidden.
-	MadeUp bool
 }
 
 // Explanation is what would become of an exchange.
@@ -103,12 +100,20 @@ func Explain(ctx context.Context, cfg Config, q Question) (*Explanation, error) 
 	r := NewRehearsal(cfg)
 	defer r.Close()
 	e, x, err := r.explain(ctx, q)
-	if err == nil {
-		if !q.MadeUp {
-			x.hideExplained(e)
+	if err != nil {
+		return nil, err
+	}
+	e.Candidates = x.set.Candidates(ctx, x.record.Call, x.record.Started, x.found.match, x.found.err)
+	if x.route != nil {
+		e.Request, e.Response = x.wayOf(true, e), x.wayOf(false, e)
+		x.bodiesAfter(&e.Record.Request.Body, rules.Whole, 0, true, e.Record.Request.Steps)
+		x.bodiesAfter(&e.Record.Response.Body, rules.Whole, 0, false, e.Record.Response.Steps)
+		for _, m := range e.Messages {
+			x.bodiesAfter(&m.In, rules.StreamMessage, m.Index, !m.Upstream, m.Steps)
 		}
 	}
-	return e, err
+	x.hideExplained(e)
+	return e, nil
 }
 
 // Rehearsal is a Proxy without a wire that explains one exchange after the other:
@@ -130,9 +135,10 @@ func (r *Rehearsal) Close() { r.p.breakers.Close() }
 // Breakers lists the breakers that exist, by name.
 func (r *Rehearsal) Breakers() []BreakerState { return r.p.Breakers() }
 
-// Explain says what would become of q, and hides nothing of it: what it is asked
-// about is made up. The error is of the question.
-func (r *Rehearsal) Explain(ctx context.Context, q Question) (*Explanation, error) {
+// Exchange says what would become of q, without saying why: candidates, ways and the
+// bodies after steps that ran in place are not there. It hides nothing, since what it
+// is asked about is made up. The error is of the question.
+func (r *Rehearsal) Exchange(ctx context.Context, q Question) (*Explanation, error) {
 	e, _, err := r.explain(ctx, q)
 	return e, err
 }
@@ -153,7 +159,7 @@ func (r *Rehearsal) explain(ctx context.Context, q Question) (*Explanation, *exc
 	x.request.body = dryBody(x.exchange, q.Body)
 	m, err := x.set.Match(ctx, x.record.Call, x.record.Started)
 	x.found = &found2{m, err, x.set, x.record.ID, x.record.Started}
-	e := &Explanation{Params: m.Params, Candidates: x.set.Candidates(ctx, x.record.Call, x.record.Started, m, err)}
+	e := &Explanation{Params: m.Params}
 	if err = x.guarded(); errors.Is(err, errNotAsked) {
 		err = nil
 	}
@@ -164,14 +170,6 @@ func (r *Rehearsal) explain(ctx context.Context, q Question) (*Explanation, *exc
 	x.finish(err)
 	e.Record, e.Messages, e.Answer = told.record, told.messages, x.answered
 	e.Sent, e.Returned = x.sentBody, x.returned
-	if x.route != nil {
-		e.Request, e.Response = x.wayOf(true, e), x.wayOf(false, e)
-		x.bodiesAfter(&e.Record.Request.Body, rules.Whole, 0, true, e.Record.Request.Steps)
-		x.bodiesAfter(&e.Record.Response.Body, rules.Whole, 0, false, e.Record.Response.Steps)
-		for _, m := range e.Messages {
-			x.bodiesAfter(&m.In, rules.StreamMessage, m.Index, !m.Upstream, m.Steps)
-		}
-	}
 	return e, x.exchange, nil
 }
 

@@ -16,7 +16,7 @@ import (
 func (r *runner) question() (proxy.Question, error) {
 	c := r.c
 	q := proxy.Question{
-		Direction: c.Direction, Now: c.Now, MadeUp: true,
+		Direction: c.Direction, Now: c.Now,
 		Peer:        netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, 1}), 50000), // RFC 5737, 3
 		Destination: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, 2}), c.Port),
 	}

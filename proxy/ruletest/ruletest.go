@@ -175,13 +175,22 @@ func (r *runner) exchanges(ctx context.Context) (*got, error) {
 // explain runs one exchange and notes what it reaches.
 func (r *runner) explain(ctx context.Context, rehearsal *proxy.Rehearsal, q proxy.Question) (*proxy.Explanation, error) {
 	before := state(rehearsal, r.c)
-	e, err := rehearsal.Explain(ctx, q)
+	e, err := rehearsal.Exchange(ctx, q)
 	if err != nil {
 		return nil, cmp.Or(errors.Unwrap(err), err)
+	}
+	if e.Record.Route != r.c.Route.Name() { // why that is so
+		e.Candidates = r.candidates(ctx, e.Record)
 	}
 	r.cover.exchange(e)
 	r.cover.breakers(r.c, rehearsal.Breakers(), before)
 	return e, nil
+}
+
+// candidates says why a request has the route that it has.
+func (r *runner) candidates(ctx context.Context, record *proxy.Record) []rules.Candidate {
+	m, err := r.set.Match(ctx, record.Call, record.Started)
+	return r.set.Candidates(ctx, record.Call, record.Started, m, err)
 }
 
 // state is that of the breaker of the case's route.
