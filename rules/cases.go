@@ -60,7 +60,7 @@ type Expected struct {
 	Request, Response *ExpectedMessage
 	Messages          []codec.Value
 	Reject            *ExpectedReject
-	Breaker           string // closed, open, half_open
+	Breaker           string // closed, open
 }
 
 // Exchange reports whether the case wants anything of an exchange after its

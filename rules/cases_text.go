@@ -170,8 +170,8 @@ func expectTable() document.Table[expectText] {
 			"What became of the response's messages or, if only the request has some, of those."),
 		document.Key("reject", document.Object(rejectedTable()), func(t *e) *document.Value[rejectedText] { return &t.reject },
 			"A reject step has answered; {} for any."),
-		document.Key("breaker", document.Enum("closed", "open", "half_open"), func(t *e) *document.Value[string] { return &t.breaker },
-			"The state of the breaker after the outcomes."),
+		document.Key("breaker", document.Enum("closed", "open"), func(t *e) *document.Value[string] { return &t.breaker },
+			"The state of the breaker in the end."),
 	}
 }
 

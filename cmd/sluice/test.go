@@ -229,6 +229,10 @@ func (o *testOptions) again(ctx context.Context, cmd *cobra.Command, cfg ruletes
 
 // replaceFile writes a file beside the old one, and puts it in its place.
 func replaceFile(name string, text []byte) error {
+	name, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return err
+	}
 	info, err := os.Stat(name)
 	if err != nil {
 		return err

@@ -42,7 +42,20 @@ func scalar(v codec.Value) string {
 	if err := e.Encode(v); err != nil {
 		return fmt.Sprint(v)
 	}
-	return strings.TrimSpace(out.String())
+	return escaped(strings.TrimRight(out.String(), "\n"))
+}
+
+// escaped escapes what JSON lets stand in a text, and YAML not (YAML 1.2, 5.1).
+func escaped(quoted string) string {
+	var b strings.Builder
+	for _, r := range quoted {
+		if r >= 0x7f && r <= 0x9f || r == 0xfeff || r == 0xfffe || r == 0xffff {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 func isScalar(v codec.Value) bool {
@@ -101,6 +114,9 @@ func flow(v codec.Value) string {
 // block is v as a block whose first line stands behind indent blanks already. Maps
 // keep the order of before. What fits on a line stays there.
 func block(v codec.Value, indent int, before *document.Node) string {
+	if isScalar(v) {
+		return flow(v)
+	}
 	margin := "\n" + strings.Repeat(" ", indent)
 	var lines []string
 	switch v := v.(type) {
@@ -122,8 +138,6 @@ func block(v codec.Value, indent int, before *document.Node) string {
 				lines = append(lines, "- "+block(item, indent+2, nil))
 			}
 		}
-	default:
-		return scalar(v)
 	}
 	return strings.Join(lines, margin)
 }
