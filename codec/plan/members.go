@@ -46,7 +46,7 @@ func readsWhole(e *Expr) bool {
 	if e == nil {
 		return false
 	}
-	if (e.Op == Read || e.Op == Has || e.Op == Any || e.Op == All) && e.Place == 0 {
+	if (e.Op == Read || e.Op == Has || e.Op == Any || e.Op == All || e.Op == Sum) && e.Place == 0 {
 		return true
 	}
 	for _, arg := range e.Args {

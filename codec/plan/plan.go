@@ -99,7 +99,7 @@ const (
 // Expr is a value. Its places are the one that it is worked out at, or below.
 type Expr struct {
 	Op    ExprOp
-	Place int         // Read, Has, Any, All
+	Place int         // Read, Has, Any, All, Sum
 	Value codec.Value // Literal
 	Text  []byte      // of a Literal that is a string: its bytes, never nil
 	Var   int         // Variable: its number
@@ -141,6 +141,7 @@ const (
 	Has   // whether the object at Place's parent has Place
 	Any   // whether Args[0], worked out at each Place, which is an Every, holds once
 	All   // whether it holds always. Of an object all members are asked: jq's order is that of their names
+	Sum   // of the numbers that Args[0] is at each Place, an Every of an array, where Args[1] holds if there is one; null if there are none
 	Equal // of scalars, or of anything with a scalar
 	Unequal
 	Less

@@ -30,6 +30,8 @@ func (m *Machine[S]) eval(e *plan.Expr, at int32) Val {
 		return m.has(e.Place, at)
 	case plan.Any, plan.All:
 		return m.quantify(e, at)
+	case plan.Sum:
+		return m.sum(e, at)
 	case plan.Join:
 		return m.join(e, at)
 	}
@@ -141,6 +143,22 @@ func (m *Machine[S]) quantify(e *plan.Expr, at int32) Val {
 		}
 	}
 	return BoolVal(decided == (e.Op == plan.Any))
+}
+
+// sum adds up what an expression is at the elements of an array.
+func (m *Machine[S]) sum(e *plan.Expr, at int32) (total Val) {
+	for c := m.elements(e.Place, at, true); c != 0 && m.Outcome == plan.Changed; c = m.Nodes[c].Next {
+		if !m.IsThere(c) || len(e.Args) > 1 && !m.holds(e.Args[1], c) {
+			continue
+		}
+		v := m.eval(e.Args[0], c)
+		if v.Kind != Number && v.Kind != Null {
+			m.Doubt()
+			break
+		}
+		total = m.arithmetic(plan.Add, total, v)
+	}
+	return total
 }
 
 // construct makes an object or an array.

@@ -72,6 +72,13 @@ func (c *compiler) yield(q *gojq.Query, in operand) (operand, error) {
 	}
 	switch q.Op {
 	case gojq.OpPipe:
+		if of, rest := addsUp(q); of != nil {
+			sum, err := c.sum(of, in)
+			if err != nil || rest == nil {
+				return operand{expr: sum}, err
+			}
+			return c.yield(rest, operand{expr: sum})
+		}
 		left, err := c.yield(q.Left, in)
 		if err != nil {
 			return operand{}, err
@@ -259,6 +266,9 @@ func (c *compiler) call(f *gojq.Func, in operand) (operand, error) {
 	}
 	switch len(f.Args) {
 	case 0:
+		if f.Name == "add" {
+			return worked(c.sum(everyOne, in))
+		}
 		op, ok := unaries[f.Name]
 		if !ok {
 			break
@@ -273,6 +283,8 @@ func (c *compiler) call(f *gojq.Func, in operand) (operand, error) {
 			return worked(c.apply(op, in, &gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeIdentity}}, f.Args[0]))
 		}
 		switch f.Name {
+		case "add":
+			return worked(c.sum(f.Args[0], in))
 		case "test":
 			return worked(c.test(f.Args, in))
 		case "has":

@@ -96,6 +96,14 @@ func (c *choices) expr() string {
 	case 10:
 		return c.nested(func() string { return "{" + c.key() + ": " + c.expr() + "}" }, "{}")
 	case 11:
+		switch c.of(4) {
+		case 1:
+			return "([." + c.key() + "[] | " + c.nested(c.expr, ".a") + "] | add)"
+		case 2:
+			return "([." + c.key() + "[] | select(" + c.element() + ") | " + c.pick(".a", ".b * 2", ".a + .b", ".", ".a.b") + "] | add)"
+		case 3:
+			return "(" + c.path(false) + " | " + c.pick("add", "map(.a * .b) | add", "map(.a) | add | . * 2", "add(.[].a)", "map(.a // 0) | add") + ")"
+		}
 		return "(" + c.path(false) + " | length)"
 	case 12:
 		return c.nested(func() string { return "[" + c.expr() + ", " + c.expr() + "]" }, "[]")

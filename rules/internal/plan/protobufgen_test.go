@@ -55,6 +55,9 @@ func (c *wireChoices) expr() string {
 	case 10:
 		return c.nested(func() string { return "(if " + c.cond() + " then " + c.expr() + " else " + c.expr() + " end)" }, "3")
 	case 11:
+		if c.of(2) == 1 {
+			return c.pick("([.nodes[].weight] | add)", "(.counts | add)", "([.nodes[] | .weight * 2] | add)", `([.nodes[] | select(.name == "x") | .weight] | add)`, "(.nodes | map(.weight) | add)", "(.words | add)", "([.nodes[] | .next.weight] | add)")
+		}
 		return "(" + c.path(false) + " | length)"
 	case 12:
 		return c.cond()

@@ -35,6 +35,8 @@ func usual() []struct{ src, text, want string } {
 		{`.items |= map({id, p: .price})`, `{"items":[{"id":1,"price":2.50},{"price":1, "id":2}]}`, `{"items":[{"id":1,"p":2.50},{"id":2, "p":1}]}`},
 		{`if .n > 1 and (.s | startswith("a")) then .r = "many \(.n)" else del(.n) end`, `{"n":2,"s":"abc"}`, `{"n":2,"s":"abc","r":"many 2"}`},
 		{`.ok = any(.items[]; .id == 2) | .all = all(.items[]; .id > 0) | .n = (.items | length)`, `{"items":[{"id":1},{"id":2}]}`, `{"items":[{"id":1},{"id":2}],"all":true,"n":2,"ok":true}`},
+		{`del(.password) | .total = ([.items[] | .price * .quantity] | add)`, `{"password":1,"items":[{"price":2.5,"quantity":2},{"price":1,"quantity":3}]}`, `{"items":[{"price":2.5,"quantity":2},{"price":1,"quantity":3}],"total":8}`},
+		{`.n = ([.items[].n] | add) | .big = ([.items[] | select(.n > 1) | .n] | add | . * 2) | .m = (.items | map(.n) | add) | .l = (.list | add) | .k = add(.items[].n)`, `{"items":[{"n":1},{"n":2},{"n":3}],"list":[]}`, `{"items":[{"n":1},{"n":2},{"n":3}],"list":[],"big":10,"k":6,"l":null,"m":6,"n":6}`},
 		{`.a = $v.a | .b = $v.c[0] | .c = $v.c`, `{}`, `{"a":"x","b":1,"c":[1,"x"]}`},
 		{`.data`, `{"data": [ 1, 2 ]} `, `[ 1, 2 ] `},
 		{`.a`, ` {"a":1.10} `, ` 1.10 `},
