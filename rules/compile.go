@@ -151,6 +151,12 @@ func (c *compiler) compile(common *shared) {
 	if b := t.upstream.V.breaker; b.At != nil {
 		r.breaker = c.breaker(b.V)
 	}
+	if l := t.rateLimit; l.At != nil {
+		r.rateLimit = c.rateLimit(l)
+	}
+	if f := t.fault; f.At != nil {
+		r.fault = c.fault(f)
+	}
 	r.cases = c.cases(t.tests.V)
 	if t.match.V.direction.At == nil && common.differs() {
 		other := *r
@@ -178,6 +184,10 @@ func stepsOf(r *Route, steps []step) *Steps {
 	out := &Steps{route: r, steps: steps}
 	for i := range steps {
 		step := &steps[i]
+		if step.limit != nil || step.fault != nil {
+			out.needs.Body, out.needs.HeadWaits = true, true
+			continue
+		}
 		if step.head != nil || !step.when.readsMessage() {
 			step.judge = judgeOf(step.when, "", r.limits)
 		}

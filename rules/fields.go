@@ -29,18 +29,20 @@ var (
 
 // fileText is a rule file as it is written.
 type fileText struct {
-	route    text
-	mode     document.Value[mode]
-	match    document.Value[matchText]
-	format   document.Value[Format]
-	request  document.Value[[]document.Value[stepText]]
-	response document.Value[[]document.Value[stepText]]
-	trailers document.Value[[]document.Value[stepText]]
-	upstream document.Value[upstreamText]
-	onError  document.Value[OnError]
-	limits   document.Value[limitsText]
-	redact   document.Value[redactText]
-	tests    document.Value[[]document.Value[caseText]]
+	route     text
+	mode      document.Value[mode]
+	match     document.Value[matchText]
+	format    document.Value[Format]
+	request   document.Value[[]document.Value[stepText]]
+	response  document.Value[[]document.Value[stepText]]
+	trailers  document.Value[[]document.Value[stepText]]
+	upstream  document.Value[upstreamText]
+	onError   document.Value[OnError]
+	limits    document.Value[limitsText]
+	redact    document.Value[redactText]
+	rateLimit document.Value[rateLimitText]
+	fault     document.Value[faultText]
+	tests     document.Value[[]document.Value[caseText]]
 }
 
 type mode string
@@ -108,7 +110,8 @@ func fileType() document.Type[fileText] {
 			"Which exchanges the route is for; all of HTTP if absent."),
 		document.LaterKey[f]("authenticate", "Who the caller has to be."),
 		document.LaterKey[f]("authorize", "What the caller may do."),
-		document.LaterKey[f]("rate_limit", "How often the route may be used."),
+		document.Key("rate_limit", document.Object(rateLimitTable()), func(t *f) *document.Value[rateLimitText] { return &t.rateLimit },
+			"How often the route may be used: 429 or RESOURCE_EXHAUSTED beyond."),
 		document.LaterKey[f]("lookup", "Questions asked before jq runs."),
 		document.Key("format", document.Enum(bodyFormats...), func(t *f) *document.Value[Format] { return &t.format },
 			"The payload's format where the content type is wrong or missing."),
@@ -117,7 +120,8 @@ func fileType() document.Type[fileText] {
 		document.Key("upstream", document.Object(upstreamTable()), func(t *f) *document.Value[upstreamText] { return &t.upstream },
 			"How the service is called."),
 		document.LaterKey[f]("serve", "An answer without an upstream."),
-		document.LaterKey[f]("fault", "Faults to inject."),
+		document.Key("fault", document.Object(faultTable()), func(t *f) *document.Value[faultText] { return &t.fault },
+			"Faults to inject before the upstream is asked."),
 		document.Key("response", steps, func(t *f) *document.Value[[]document.Value[stepText]] { return &t.response },
 			"Steps over the response, in order."),
 		document.Key("trailers", trailerSteps(), func(t *f) *document.Value[[]document.Value[stepText]] { return &t.trailers },

@@ -187,6 +187,8 @@ func reasonOf(err error) Reason {
 		return Reason(skipped)
 	case errors.Is(err, errNotBool):
 		return ReasonNotBool
+	case errors.Is(err, errNoKey):
+		return ReasonNoKey
 	case errors.Is(err, errMany):
 		return ReasonMany
 	case errors.Is(err, errNone):

@@ -21,6 +21,9 @@ func (s *Steps) compileRows() {
 	edits := false
 	for i := range s.steps {
 		step := s.steps[i]
+		if step.limit != nil || step.fault != nil {
+			return
+		}
 		for _, p := range []*program{step.when, step.head, step.jq} {
 			if p.reads("$body") || p.reads("$message") {
 				return

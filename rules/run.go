@@ -56,7 +56,11 @@ func (s *Steps) failed(step *step, err error) *StepError {
 	if errors.As(err, &in) {
 		return &StepError{Route: s.route, Step: step.when.path, Reason: reasonOf(in.err), Err: in.err}
 	}
-	return &StepError{Route: s.route, Step: step.name, Reason: reasonOf(err), Err: err}
+	name := step.name
+	if step.limit != nil {
+		name = limitKeyPath
+	}
+	return &StepError{Route: s.route, Step: name, Reason: reasonOf(err), Err: err}
 }
 
 // whenError is an error of a step's condition.
@@ -68,6 +72,9 @@ func (e *whenError) Unwrap() error { return e.err }
 
 // inPhase reports whether the step belongs to a phase.
 func (s *step) inPhase(p Phase) bool {
+	if s.limit != nil || s.fault != nil { // of the exchange; without a message if there is none
+		return p != StreamMessage
+	}
 	switch p {
 	case StreamHead:
 		return s.head != nil || s.reject != nil && !s.when.readsMessage() && !s.when.reads("$message")
@@ -113,6 +120,10 @@ func (r *run) step(ctx context.Context, s *step, report *StepReport) error {
 		return r.StatusErr
 	case s.head != nil:
 		return r.head(ctx, s, report)
+	case s.limit != nil:
+		return r.limit(ctx, s, report)
+	case s.fault != nil:
+		return r.hasFault(ctx, s, report)
 	case s.jq != nil:
 		return r.jq(ctx, s, report)
 	}

@@ -70,6 +70,8 @@ type Route struct {
 	onError                OnError
 	limits                 Limits
 	redact                 *Redact
+	rateLimit              *RateLimit
+	fault                  *Fault
 	position               Position
 	cases                  []*Case
 
@@ -112,6 +114,12 @@ func (r *Route) Timeout() Timeout { return r.timeout }
 
 // Breaker returns the upstream's breaker, nil if the route has none.
 func (r *Route) Breaker() *Breaker { return r.breaker }
+
+// RateLimit is how often the route may be used, nil if that is not limited.
+func (r *Route) RateLimit() *RateLimit { return r.rateLimit }
+
+// Fault is what is done to the route's exchanges on purpose, nil if nothing is.
+func (r *Route) Fault() *Fault { return r.fault }
 
 // Format is the format of bodies whatever their content type says, "" if that is
 // right.

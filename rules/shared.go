@@ -144,11 +144,11 @@ func limitsOf(texts []limitsText) Limits {
 
 // precede sets r's steps: those of the shared files, then its own.
 func (l layers) precede(r *Route, own stepLists) {
-	var all stepLists
+	all := stepLists{request: r.limitStep()}
 	for _, f := range l {
 		all = all.with(f.steps)
 	}
-	all = all.with(own)
+	all = all.with(own).with(stepLists{request: r.faultStep()})
 	r.request, r.response, r.trailers = stepsOf(r, all.request), stepsOf(r, all.response), trailersOf(r, all.trailers)
 }
 

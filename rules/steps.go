@@ -19,7 +19,7 @@ type Steps struct {
 	rows    *Steps   // nil: they need the whole of an array
 }
 
-// step is one compiled step: jq, head and reject exclude each other.
+// step is one compiled step, which does one thing: jq, head, reject, limit or fault.
 type step struct {
 	name   string   // request[0].jq
 	at     Position // of its action
@@ -28,6 +28,8 @@ type step struct {
 	jq     *program
 	head   *program
 	reject *Reject
+	limit  *RateLimit // by the message; of its first one
+	fault  *Fault     // by the message; of its first one
 }
 
 // Needs is what has to be at hand before [Steps.Run].
@@ -133,6 +135,8 @@ type In struct {
 	// ended: a step that reads it fails with it.
 	StatusErr error
 
+	Limiter Limiter // for a rate limit whose key is made of the message; nil: there is none
+
 	Clock func() time.Time // the steps are timed by it; nil: they are not
 	Room  []byte           // memory for what RunOn makes, of which only the capacity counts; nil: its own
 }
@@ -146,6 +150,8 @@ type Out struct {
 	// no jq step ran, and the message goes on as its bytes.
 	Messages []codec.Value
 	Edited   bool
+
+	Fault bool // the route's fault is for this exchange, by the message
 
 	Reject *Reject // not nil: answer with this; nothing is sent on
 
@@ -175,6 +181,9 @@ type Reject struct {
 	Status  int
 	GRPC    Code
 	Message string
+
+	Reason     Reason        // what x-sluice-error says; "": rejected
+	RetryAfter time.Duration // 0: nothing is said of it
 }
 
 // Reason is why a step failed: a metric label, a log field and the tail of the
@@ -198,6 +207,9 @@ const (
 	ReasonNoSchema  Reason = "no_descriptor"
 	ReasonStatus    Reason = "status_unknown" // $response.grpc_status where it is not known before the end
 	ReasonEncoding  Reason = "content_encoding"
+	ReasonNoKey     Reason = "bad_key"      // a rate limit's key that is an array or an object
+	ReasonLimited   Reason = "rate_limited" // of a [Reject]
+	ReasonFault     Reason = "fault"        // of a [Reject]
 	ReasonCancelled Reason = "cancelled"
 	ReasonAmbiguous Reason = "ambiguous_path" // servers disagree about the path, and a route guards one of its readings: 400
 )

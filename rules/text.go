@@ -53,6 +53,10 @@ func (s *Steps) compilePlan(limits Limits) {
 	var steps []plan.Step
 	for i := range s.steps {
 		step := &s.steps[i]
+		if step.limit != nil || step.fault != nil {
+			s.why = step.name + ": it reads the message"
+			return
+		}
 		if step.head != nil {
 			p.heads = true
 			if step.head.reads("$body") || step.when.reads("$body") {
@@ -112,7 +116,7 @@ func (s *Steps) onlyPlans() bool {
 // no breaker and nothing else. Whatever else a route learns to do has to be asked
 // for here.
 func (r *Route) OnlyPlans() bool {
-	return r.request.onlyPlans() && r.response.onlyPlans() && r.trailers == nil && r.breaker == nil && r.format == "" && r.upstreamFormat == "" && r.timeout == (Timeout{}) && r.redact == nil
+	return r.request.onlyPlans() && r.response.onlyPlans() && r.trailers == nil && r.breaker == nil && r.format == "" && r.upstreamFormat == "" && r.timeout == (Timeout{}) && r.redact == nil && r.rateLimit == nil && r.fault == nil
 }
 
 // RunOn is [Steps.Run] for a message that was not decoded, of a format of which

@@ -78,7 +78,7 @@ func (s Shape) name() string {
 	}
 	names := make([]string, 0, len(s.Enum)+1)
 	if s.Kind != "string" {
-		names = append(names, map[string]string{"size": "a size", "duration": "a duration", "boolean": "true or false", "integer": "a number"}[s.Kind])
+		names = append(names, map[string]string{"size": "a size", "duration": "a duration", "rate": "a rate", "percent": "a percentage", "boolean": "true or false", "integer": "a number"}[s.Kind])
 	}
 	for _, e := range s.Enum {
 		names = append(names, fmt.Sprint(e))

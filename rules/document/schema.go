@@ -41,6 +41,10 @@ func (s Shape) schema() map[string]any {
 		return map[string]any{"type": "string", "pattern": durationPattern}
 	case "instant":
 		return map[string]any{"type": "string", "pattern": instantPattern}
+	case "rate":
+		return map[string]any{"type": "string", "pattern": rateText.String()}
+	case "percent":
+		return map[string]any{"type": "string", "pattern": percentText.String()}
 	case "size":
 		size := map[string]any{"type": "string", "pattern": sizeText.String()}
 		if len(s.Enum) > 0 {

@@ -36,7 +36,7 @@ type Type[T any] struct {
 
 // Shape describes the values of a [Type], for a schema and a reference.
 type Shape struct {
-	Kind   string // string, program, integer, boolean, duration, size, instant, list, map, object, any, later
+	Kind   string // string, program, integer, boolean, duration, size, instant, rate, percent, list, map, object, any, later
 	Enum   []any  // of a string: all that it can be; of a size: what it can be beside sizes
 	Items  *Shape // of a list or a map
 	Single bool   // of a list: one item may stand without the list
