@@ -1,12 +1,14 @@
 package proxy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sluice-proxy/sluice/codec"
 	"github.com/sluice-proxy/sluice/proxy/internal/http1"
@@ -53,15 +55,18 @@ func (x *exchange) answerFor(err error) *answer {
 	switch {
 	case errors.As(err, &reject):
 		a.status, a.code, a.message = reject.Status, reject.GRPC, reject.Message
-		a.step, a.reason = reject.Step, "rejected"
+		a.step, a.reason = reject.Step, cmp.Or(string(reject.Reason), "rejected")
+		if reject.RetryAfter > 0 {
+			a.retryAfter = seconds(reject.RetryAfter)
+		}
 	case errors.As(err, &open):
 		a.status, a.code, a.message = http.StatusServiceUnavailable, "UNAVAILABLE", "the circuit breaker is open"
 		a.step, a.reason = "upstream.breaker", "open"
-		a.retryAfter = max(1, int(math.Ceil(open.retryAfter.Seconds())))
+		a.retryAfter = seconds(open.retryAfter)
 	case errors.As(err, &step):
 		a.route, a.step, a.reason = step.Route.Name(), step.Step, string(step.Reason)
 		a.message = "a rule failed"
-		request := strings.HasPrefix(step.Step, "request") || strings.HasPrefix(step.Step, "match")
+		request := ofRequest(step.Step)
 		switch step.Reason {
 		case rules.ReasonTooLarge:
 			a.message = "the message is too large for its rule"
@@ -99,6 +104,22 @@ func (x *exchange) answerFor(err error) *answer {
 	}
 	return a
 }
+
+// ofRequest reports whether a step is one that only looks at the request.
+func ofRequest(step string) bool {
+	if own, ok := strings.CutPrefix(step, "_"); ok { // _all.request[0].jq
+		_, step, _ = strings.Cut(own, ".")
+	}
+	for _, place := range []string{"request", "match", "rate_limit", "fault"} {
+		if strings.HasPrefix(step, place) {
+			return true
+		}
+	}
+	return false
+}
+
+// seconds is d as Retry-After says it: never too soon.
+func seconds(d time.Duration) int { return max(1, int(math.Ceil(d.Seconds()))) }
 
 func (a *answer) fromError(e *Error) {
 	a.step, a.reason = e.Step, e.Reason

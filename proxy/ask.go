@@ -12,6 +12,9 @@ import (
 // ask asks the route's breaker and then the upstream, once. When it returns
 // nil, x.response is the upstream's response or the fallback.
 func (x *exchange) ask() error {
+	if err := x.injectFault(x.ctx); err != nil { // limits.go
+		return err
+	}
 	if err := x.admit(); err != nil { // breaker.go
 		if x.fallBack() {
 			return nil

@@ -119,6 +119,9 @@ func (x *netLane) carry(caller grpc.ServerStream) error {
 	if err != nil {
 		return err
 	}
+	if err := x.injectFault(ctx); err != nil {
+		return err
+	}
 	if err := x.admit(); err != nil {
 		return x.callFallback(caller, err)
 	}

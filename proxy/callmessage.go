@@ -61,6 +61,7 @@ func (x *exchange) stepHead(steps *rules.Steps, h *half, seen *Half, response *r
 		Response: response,
 		Head:     h.out,
 		Now:      x.now(),
+		Limiter:  x,
 		Clock:    time.Now,
 	}
 	x.showStatus(&in, steps)
@@ -73,6 +74,7 @@ func (x *exchange) stepHead(steps *rules.Steps, h *half, seen *Half, response *r
 		return &rejection{out.Reject}
 	}
 	h.out = out.Head
+	x.faulty = x.faulty || out.Fault
 	return nil
 }
 

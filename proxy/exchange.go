@@ -36,6 +36,7 @@ type exchange struct {
 	request  half
 	response half
 
+	faulty    bool                // the route's fault is for it, by the message
 	breaker   *resilience.Breaker // of the route and destination, if the route has one
 	permit    *resilience.Permit  // to ask the upstream; settled when the outcome is known
 	succeeded bool                // it was settled at a stream's first message

@@ -138,6 +138,9 @@ func (x *dryLane) call() error {
 	if err := x.callHalf(true, x.q.Body, x.q.Messages); err != nil {
 		return err
 	}
+	if err := x.injectFault(x.ctx); err != nil {
+		return err
+	}
 	if err := x.admit(); err != nil {
 		return x.callFallBack(err)
 	}

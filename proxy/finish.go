@@ -16,7 +16,19 @@ const (
 	answeredFallback = "fallback"
 	answeredBreaker  = "breaker"
 	answeredError    = "error"
+	answeredLimit    = "rate_limit"
+	answeredFault    = "fault"
 )
+
+func answeredBy(r *rejection) string {
+	switch r.Reason {
+	case rules.ReasonLimited:
+		return answeredLimit
+	case rules.ReasonFault:
+		return answeredFault
+	}
+	return answeredReject
+}
 
 // guarded runs the exchange.
 func (x *exchange) guarded() error {
@@ -90,7 +102,9 @@ func (x *exchange) explain(err error) {
 	var open *breakerOpenError
 	var hidden *privateError
 	switch {
-	case errors.As(err, &reject), errors.As(err, &hidden):
+	case errors.As(err, &reject):
+		x.record.Answered = answeredBy(reject)
+	case errors.As(err, &hidden):
 		x.record.Answered = answeredReject
 	case errors.As(err, &open):
 		x.record.Answered = answeredBreaker

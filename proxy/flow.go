@@ -75,6 +75,9 @@ func (x *exchange) run() error {
 	if err := x.match(); err != nil { // match.go
 		return err
 	}
+	if err := x.limit(); err != nil { // limits.go: how often the route may be used
+		return err
+	}
 	if x.readsMessages() {
 		return x.wire.call() // gRPC message by message, with the same steps
 	}
@@ -84,7 +87,7 @@ func (x *exchange) run() error {
 	if err := x.transformRequest(); err != nil { // transform.go
 		return err
 	}
-	if err := x.ask(); err != nil { // ask.go: breaker, upstream connection
+	if err := x.ask(); err != nil { // ask.go: fault, breaker, upstream connection
 		return err
 	}
 	if err := x.readResponse(); err != nil {

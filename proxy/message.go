@@ -47,6 +47,7 @@ func (x *exchange) stepStreamed(phase rules.Phase, fromCaller bool, m streamed) 
 		Head:    h.out,
 		Index:   index,
 		Now:     x.now(),
+		Limiter: x,
 		Clock:   x.p.stepClock,
 	}
 	if !fromCaller {
@@ -94,6 +95,7 @@ func (x *exchange) stepStreamed(phase rules.Phase, fromCaller bool, m streamed) 
 	}
 	if whole {
 		h.out = out.Head
+		x.faulty = x.faulty || out.Fault
 	}
 	x.observe(fromCaller, index, &m, left, edited, out.Steps)
 	return left, edited, nil

@@ -95,7 +95,7 @@ type Record struct {
 	GRPCStatus rules.Code // sent to the caller; "" if not gRPC
 	Attempts   int        // requests sent to the upstream: 0 or 1
 	Breaker    string     // the breaker that was asked: route@host:port; "" for none
-	Answered   string     // "" if the upstream answered, else who: "reject", "fallback", "breaker", "error"
+	Answered   string     // "" if the upstream answered, else who: "reject", "rate_limit", "fault", "fallback", "breaker", "error"
 	Error      *Error     // nil if nothing failed
 }
 

@@ -76,6 +76,7 @@ type Config struct {
 	ConnectTimeout time.Duration // 5 s
 	HeadTimeout    time.Duration // for a head or any other first word once it began; 10 s
 	IdleDrain      time.Duration // how long a connection may idle while draining, and then nobody come; 1 s
+	Seed           uint64        // of what is decided by lot, such as a fault's sample; 0: another one each time
 	Capture        codec.Bytes   // kept of each body for observers; 16 KiB; negative: nothing
 }
 
@@ -116,6 +117,8 @@ type Proxy struct {
 	dialer   *intercept.Dialer
 	own      *intercept.Own
 	breakers *resilience.Group
+	limiters resilience.Limiters // by route
+	draws    draws
 	ids      idSource
 	known    known // destinations that speak HTTP
 
@@ -131,6 +134,7 @@ type Proxy struct {
 	stepClock func() time.Time // times steps that run in place too; nil: not worth it
 
 	draining atomic.Bool
+	drains   chan struct{} // closed when draining begins
 
 	mu     sync.Mutex // guards what follows
 	http2  *httpFront // replaced when draining begins: the old one says GOAWAY
@@ -173,6 +177,8 @@ func New(cfg Config) (*Proxy, error) {
 		dialer: &intercept.Dialer{Mark: cfg.Mark, Timeout: cfg.ConnectTimeout},
 		conns:  make(map[*conn]struct{}),
 		done:   make(chan struct{}),
+		drains: make(chan struct{}),
+		draws:  newDraws(cfg.Seed),
 	}
 	addrs := make([]net.Addr, len(cfg.Listeners))
 	for i, l := range cfg.Listeners {
@@ -218,6 +224,7 @@ func (p *Proxy) Drain(ctx context.Context) error {
 		old := p.http2
 		p.http2 = p.newFront()
 		p.draining.Store(true)
+		close(p.drains)
 		p.quietSince = time.Now()
 		p.wait.Go(old.sayGoAway)
 		p.wait.Go(p.sayGoAway)

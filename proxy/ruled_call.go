@@ -63,6 +63,9 @@ func (c *call2) carry() error {
 	if err != nil {
 		return err
 	}
+	if err := c.injectFault(c.ctx); err != nil {
+		return err
+	}
 	if err := c.admit(); err != nil {
 		return c.callFallback(err)
 	}

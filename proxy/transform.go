@@ -57,6 +57,7 @@ func (x *exchange) transform(steps *rules.Steps, h *half, seen *Half, response *
 		Response: response,
 		Head:     h.out,
 		Now:      x.record.Started,
+		Limiter:  x,
 		Clock:    x.p.stepClock,
 	}
 	x.showStatus(&in, steps)
@@ -70,7 +71,7 @@ func (x *exchange) transform(steps *rules.Steps, h *half, seen *Half, response *
 	}
 	in.Body, in.Clock = h.body.input, time.Now
 	out, err := steps.Run(x.ctx, in)
-	seen.Steps = out.Steps
+	seen.Steps = append(seen.Steps, out.Steps...)
 	if err != nil {
 		return x.stepFailed(err, h.body.input.Err, h.body.reason)
 	}
@@ -78,6 +79,7 @@ func (x *exchange) transform(steps *rules.Steps, h *half, seen *Half, response *
 		return &rejection{out.Reject}
 	}
 	h.out = out.Head
+	x.faulty = x.faulty || out.Fault
 	value := h.body.input.Value
 	if out.Edited {
 		value = out.Messages[0]
@@ -102,7 +104,7 @@ func (x *exchange) transform(steps *rules.Steps, h *half, seen *Half, response *
 // transformedInPlace is the rest of transform for steps that ran on a message that
 // was not decoded.
 func (x *exchange) transformedInPlace(h *half, seen *Half, response *rules.Head, out rules.Out, left []byte, err error) error {
-	seen.Steps = out.Steps
+	seen.Steps = append(seen.Steps, out.Steps...)
 	switch {
 	case err != nil:
 		return x.stepFailed(err, nil, "")

@@ -150,7 +150,7 @@ func (p painter) exchange(e *shown) []string {
 	}
 	for _, s := range e.Steps {
 		switch s.Result {
-		case "ran", "when_false":
+		case "ran", "when_false", "allowed":
 		default:
 			parts = append(parts, p.paint(yellow, safe(s.Step+" "+s.Result)))
 		}

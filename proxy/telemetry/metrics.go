@@ -93,7 +93,7 @@ func NewMetrics(c MetricsConfig) *Metrics {
 	}, []string{"route", "direction", "protocol"})
 	m.registry.MustRegister(m.durations)
 	m.errors = counter("sluice_exchange_errors_total", "Exchanges that failed, by the side at fault and the reason.", "route", "origin", "reason")
-	m.answered = counter("sluice_answered_total", "Exchanges that Sluice answered itself: by reject, fallback, breaker or error.", "route", "by")
+	m.answered = counter("sluice_answered_total", "Exchanges that Sluice answered itself: by reject, rate_limit, fault, fallback, breaker or error.", "route", "by")
 	m.steps = counter("sluice_steps_total", "Steps of rules, by what they did.", "route", "step", "result")
 	m.messages = counter("sluice_stream_messages_total", "Messages of streams that passed a route's steps, from caller or upstream.", "route", "from", "edited")
 

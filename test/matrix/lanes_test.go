@@ -139,6 +139,7 @@ func startSidecar(t *testing.T, l lane, upstream string, files []rules.File) *si
 		Codecs:    codec.NewRegistry(known...),
 		Methods:   descriptors(t),
 		Observer:  s,
+		Seed:      1,
 	}
 	l.use(&cfg)
 	var err error
