@@ -99,6 +99,12 @@ type Record struct {
 	Error      *Error     // nil if nothing failed
 }
 
+// Rejected reports whether the route has refused the exchange: by a step, a rate
+// limit or a fault.
+func (r *Record) Rejected() bool {
+	return r.Answered == answeredReject || r.Answered == answeredLimit || r.Answered == answeredFault
+}
+
 // Clone returns a copy that may be kept.
 func (r *Record) Clone() *Record {
 	c := *r

@@ -77,7 +77,7 @@ func (c *cover) exchange(e *proxy.Explanation) {
 func (c *cover) steps(route *rules.Route, reports []rules.StepReport, failed string) {
 	for _, s := range reports {
 		switch {
-		case s.Result == "ran", s.Result == "rejected", s.Result == "failed" && s.Step == failed:
+		case s.Result == "ran", s.Result == "rejected", s.Result == "allowed", s.Result == "failed" && s.Step == failed:
 			c.hit(route, s.Step, rules.PointWhen, true)
 			c.hit(route, s.Step, rules.PointStep, true)
 		case s.Result == "when_false":

@@ -184,7 +184,7 @@ func recorded(c *rules.Case, g *got, codecs *codec.Registry) codec.Value {
 	var out members
 	switch {
 	case g.Explanation == nil:
-	case g.Answer != nil && g.Record.Answered == "reject":
+	case g.Answer != nil && g.Record.Rejected():
 		reject := members{{"status", g.Answer.Status}}
 		if g.Answer.GRPC != "" {
 			reject = members{{"grpc", string(g.Answer.GRPC)}}

@@ -108,7 +108,7 @@ func sameHead(a, b *rules.Head) bool {
 
 func (j *judge) rejected(want *rules.ExpectedReject) {
 	g := j.got
-	if g.Record.Answered != "reject" || g.Answer == nil {
+	if !g.Record.Rejected() || g.Answer == nil {
 		j.say("reject", "no step rejects: %s", ending(j.c, g.Explanation))
 		return
 	}
@@ -126,7 +126,7 @@ func (j *judge) rejected(want *rules.ExpectedReject) {
 	if want.Message != "" && want.Message != a.Message {
 		j.differs("reject.message", want.Message, a.Message, a.Message)
 	}
-	step := strings.TrimSuffix(strings.TrimPrefix(a.Error, g.Record.Route+"/"), "; rejected")
+	step, _, _ := strings.Cut(strings.TrimPrefix(a.Error, g.Record.Route+"/"), "; ")
 	if want.Step != "" && want.Step != step {
 		j.differs("reject.step", want.Step, step, step)
 	}

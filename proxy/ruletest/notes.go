@@ -13,7 +13,7 @@ import (
 func ending(c *rules.Case, e *proxy.Explanation) string {
 	r := e.Record
 	switch a := e.Answer; {
-	case a != nil && r.Answered == "reject":
+	case a != nil && r.Rejected():
 		status := strconv.Itoa(a.Status)
 		if a.GRPC != "" {
 			status = string(a.GRPC)
@@ -21,7 +21,8 @@ func ending(c *rules.Case, e *proxy.Explanation) string {
 		if a.Message != "" {
 			status += ", " + a.Message
 		}
-		return fmt.Sprintf("%s rejects (%s)", strings.TrimSuffix(a.Error, "; rejected"), status)
+		step, _, _ := strings.Cut(a.Error, "; ")
+		return fmt.Sprintf("%s rejects (%s)", step, status)
 	case a != nil && r.Error != nil && r.Error.Err != nil:
 		return fmt.Sprintf("%s: %v", a.Error, r.Error.Err)
 	case a != nil:
