@@ -122,6 +122,7 @@ func allCases(files int) []benchCase {
 		jsonCase("8", "1 KiB", traffic.SmallOrder, traffic.Mask, gate{Must: 0.6}),
 		jsonCase("9", "16 KiB", traffic.LargeOrder, traffic.Mask, gate{Must: 0.25, Aim: 0.15}),
 		jsonCase("10", "1 KiB", traffic.SmallOrder, traffic.Total, gate{Must: 1.2, Aim: 0.8}),
+		jsonCase("10s", "1 KiB", traffic.SmallOrder, traffic.Sum, gate{Must: 1.2, Aim: 0.8}),
 		{
 			ID: "11", Title: fmt.Sprintf("gRPC unary 0.5 KiB, saturated, edited: `%s`", traffic.Mask), Of: perRequest(),
 			Spec:    traffic.Spec{Kind: traffic.Call, Edit: traffic.Mask, Conns: 8, Streams: 8},
@@ -175,7 +176,7 @@ func jsonCase(id, length string, size int, e traffic.Edit, g gate) benchCase {
 		Gates:   []gate{g, {Name: sluiceEdit, Peer: haproxyLua}, {Name: sluiceEdit, Peer: sluice, Plus: true}},
 	}
 	switch id {
-	case "10": // as in case 8
+	case "10", "10s": // as in case 8
 		c.Proxies, c.Gates = slices.DeleteFunc(c.Proxies, func(name string) bool { return name == sluice }), c.Gates[:2]
 	case "8":
 		c.Others[sluiceGet] = traffic.Spec{Kind: traffic.Get, Conns: 64}

@@ -13,7 +13,7 @@ func luaOf(e traffic.Edit) string {
 	switch e {
 	case traffic.Mask:
 		return `v.user.email = "x"; v.password = nil`
-	case traffic.Total:
+	case traffic.Sum, traffic.Total:
 		return `v.password = nil; local total = 0; for _, i in ipairs(v.items) do total = total + i.price * i.quantity end; v.total = total`
 	}
 	return ""

@@ -103,7 +103,7 @@ func TestARunReplacesWhatIsBetweenTheMarks(t *testing.T) {
 }
 
 func TestCasesAreChosenByIDAndByNumber(t *testing.T) {
-	tests := map[string]string{"": "1 2 3 4 5 6 7 8 9 10 11 12 13a 13b 13c 14 15a 15b", "5,1": "5 1", "13": "13a 13b 13c", "15b": "15b"}
+	tests := map[string]string{"": "1 2 3 4 5 6 7 8 9 10 10s 11 12 13a 13b 13c 14 15a 15b", "5,1": "5 1", "13": "13a 13b 13c", "15b": "15b"}
 	for list, want := range tests {
 		chosen, err := choose(allCases(20_000), list)
 		if err != nil {
@@ -124,7 +124,7 @@ func TestCasesAreChosenByIDAndByNumber(t *testing.T) {
 
 // The table says so.
 func TestEditsRunOnTheTextOrByValue(t *testing.T) {
-	for edit, onText := range map[traffic.Edit]bool{traffic.Mask: true, traffic.Total: false} {
+	for edit, onText := range map[traffic.Edit]bool{traffic.Mask: true, traffic.Sum: true, traffic.Total: false} {
 		var files []rules.File
 		for name, text := range ruleFiles(sluiceEdit, edit) {
 			files = append(files, rules.File{Name: name + ".yaml", Text: []byte(text)})

@@ -17,7 +17,8 @@ type Edit string
 // The edits, as jq says them.
 const (
 	Mask  Edit = `.user.email = "x" | del(.password)`
-	Total Edit = `del(.password) | .total = ([.items[] | .price * .quantity] | add)`
+	Sum   Edit = `del(.password) | .total = ([.items[] | .price * .quantity] | add)`
+	Total Edit = `del(.password) | .total = reduce .items[] as $i (0; . + $i.price * $i.quantity)` // which no plan does
 )
 
 // name is what the edit has been to what comes to the backend.
@@ -25,6 +26,8 @@ func (e Edit) name() string {
 	switch e {
 	case Mask:
 		return "masked"
+	case Sum:
+		return "summed"
 	case Total:
 		return "totalled"
 	}

@@ -17,7 +17,7 @@ func orderCheckers() map[string]*checker {
 	orders := map[string]*checker{}
 	for _, size := range []int{SmallOrder, LargeOrder} {
 		_, o := orderJSON(size)
-		for _, e := range []Edit{"", Mask, Total} {
+		for _, e := range []Edit{"", Mask, Sum, Total} {
 			orders[e.Path(size)] = newChecker(o.after(e))
 		}
 	}

@@ -44,6 +44,7 @@ func TestWhatWasNotEditedFails(t *testing.T) {
 	addresses := backend(t)
 	for name, spec := range map[string]Spec{
 		"mask":  {Kind: Order, Size: SmallOrder, Edit: Mask, Conns: 1},
+		"sum":   {Kind: Order, Size: SmallOrder, Edit: Sum, Conns: 1},
 		"total": {Kind: Order, Size: LargeOrder, Edit: Total, Conns: 1},
 		"call":  {Kind: Call, Edit: Mask, Conns: 1, Streams: 1},
 	} {
