@@ -29,7 +29,7 @@ type exchange struct {
 	found     *found2      // the match, where the lane had to know it first; nil: it is looked for
 	malformed error        // why the head is refused before it is matched; nil if it is not
 	route     *rules.Route // nil: untouched
-	params    map[string]string
+	params    rules.Params
 
 	kind     callKind         // how gRPC-like the request is
 	method   *protobuf.Method // of a gRPC call, once it was looked up

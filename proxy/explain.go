@@ -159,7 +159,7 @@ func (r *Rehearsal) explain(ctx context.Context, q Question) (*Explanation, *exc
 	x.request.body = dryBody(x.exchange, q.Body)
 	m, err := x.set.Match(ctx, x.record.Call, x.record.Started)
 	x.found = &found2{m, err, x.set, x.record.ID, x.record.Started}
-	e := &Explanation{Params: m.Params}
+	e := &Explanation{Params: m.Params.Map()}
 	if err = x.guarded(); errors.Is(err, errNotAsked) {
 		err = nil
 	}

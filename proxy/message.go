@@ -173,7 +173,7 @@ func (b *body) decodeMessage(m *streamed, limits rules.Limits) {
 type streamRules struct {
 	generation uint64
 	route      *rules.Route // nil: none any more
-	params     map[string]string
+	params     rules.Params
 }
 
 func (s *streamRules) steps(fromCaller bool) *rules.Steps {

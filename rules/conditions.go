@@ -141,7 +141,7 @@ func (h headerCondition) match(fields Fields) bool {
 
 // failing names the first condition that the request does not meet, cheap ones
 // first; "" if it meets all.
-func (r *Route) failing(ctx context.Context, q *Request, params map[string]string, now time.Time) (string, error) {
+func (r *Route) failing(ctx context.Context, q *Request, params Params, now time.Time) (string, error) {
 	c := &r.match
 	if c.direction != "" && c.direction != q.Direction {
 		return "direction", nil

@@ -48,8 +48,8 @@ type Candidate struct {
 func (s *Set) Candidates(ctx context.Context, q *Request, now time.Time, m Match, err error) []Candidate {
 	e := explanation{set: s, q: q, now: now, match: m, matchErr: err, seen: make(map[*Route]bool)}
 	if q.Service != "" {
-		for _, id := range s.index.findGRPC(nil, q) {
-			e.compete(ctx, rival{route: s.index.routes[id].in(q.Direction), grpc: true}, nil)
+		for _, c := range s.index.findGRPC(nil, q, true) {
+			e.compete(ctx, rival{route: s.index.routes[c.id].in(q.Direction), grpc: true}, Params{})
 		}
 	}
 	path, ambiguous := matchedPath(q.Head)
@@ -87,13 +87,13 @@ type rival struct {
 }
 
 func (e *explanation) competeAll(ctx context.Context, path string) {
-	for _, f := range e.set.index.find(nil, e.q, path) {
-		e.compete(ctx, rival{route: e.set.index.routes[f.ID].in(e.q.Direction), http: f.Pattern}, f.Pattern.Params(path))
+	for _, c := range e.set.index.find(nil, e.q, path, true) {
+		e.compete(ctx, rival{route: e.set.index.routes[c.id].in(e.q.Direction), http: c.pattern}, Params{c.pattern, path})
 	}
 }
 
 // compete notes the fate of a route of which a pattern matches.
-func (e *explanation) compete(ctx context.Context, r rival, params map[string]string) {
+func (e *explanation) compete(ctx context.Context, r rival, params Params) {
 	if e.seen[r.route] {
 		return
 	}
@@ -121,7 +121,7 @@ func (e *explanation) compete(ctx context.Context, r rival, params map[string]st
 }
 
 // untried is the fate of a route that comes behind the one that matched.
-func (e *explanation) untried(ctx context.Context, r rival, params map[string]string) (Fate, string) {
+func (e *explanation) untried(ctx context.Context, r rival, params Params) (Fate, string) {
 	why, err := r.route.failing(ctx, e.q, params, e.now)
 	switch w := e.winner; {
 	case why != "" && err == nil:

@@ -82,7 +82,7 @@ func (f *Fault) ReadsBody() bool { return f.when != nil && f.when.reads("$body")
 // HasFault reports whether an exchange that was matched with params and whose
 // request has this head now is one that the route's fault is for, but for its
 // sample. It errs with a [*StepError].
-func (r *Route) HasFault(ctx context.Context, head *Head, q *Request, params map[string]string, now time.Time) (bool, error) {
+func (r *Route) HasFault(ctx context.Context, head *Head, q *Request, params Params, now time.Time) (bool, error) {
 	when := r.fault.when
 	if when == nil {
 		return true, nil

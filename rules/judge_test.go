@@ -112,7 +112,7 @@ func TestConditionsAsPlansAreTheirPrograms(t *testing.T) {
 		`.headers`, `.query | keys | length == 2`, `.host | test("X"; "i")`, `.method | IN("GET", "HEAD")`, `.query.n < "b"`,
 	} {
 		r := judging(t, "", where)
-		same(r.match.where, viewHead(q.Head, nil), &scope{request: q})
+		same(r.match.where, viewHead(q.Head, Params{}), &scope{request: q})
 	}
 }
 
@@ -188,6 +188,6 @@ func BenchmarkConditions(b *testing.B) {
 	run("failure", breaker.failure, func() map[string]any { return viewOutcome(outcome, breaker.failure.program) })
 	where := judging(b, "", `.query.dry_run != "true" and .headers["x-tenant"] == "acme"`).match.where
 	head := &Head{Method: "GET", Path: "/orders", Query: "dry_run=false", Host: "orders", Fields: Fields{{"X-Tenant", "acme"}, {"Accept", "*/*"}}}
-	run("where", where, func() map[string]any { return viewHead(head, nil) })
+	run("where", where, func() map[string]any { return viewHead(head, Params{}) })
 	run("trip", breaker.trip, func() map[string]any { return viewCounts(Counts{Requests: 100, Failures: 3}) })
 }

@@ -60,10 +60,11 @@ func reportPattern(t text, err error) {
 	t.At.Report(codePattern, "", "%s", err)
 }
 
-// index finds the routes of a request. Its ids are indices of routes.
+// index finds the routes of a request.
 type index struct {
-	http   pattern.Index
-	grpc   pattern.GRPCIndex
+	http   pattern.Index     // its ids are indices of groups
+	grpc   pattern.GRPCIndex // its ids too
+	groups []group
 	routes []*Route // in force, those with more conditions first
 	// crossing says that there are http patterns of which neither is more
 	// specific, so that the number of conditions has to order them.
@@ -102,12 +103,28 @@ func newIndex(routes []*Route) index {
 		}
 	}
 	slices.SortStableFunc(x.routes, func(a, b *Route) int { return cmp.Compare(b.match.count(), a.match.count()) })
+	var lists [][]candidate
+	shapes := make(map[string]int)
+	group := func(shape string, c candidate) (number int, isNew bool) {
+		number, known := shapes[shape]
+		if !known {
+			number = len(lists)
+			shapes[shape] = number
+			lists = append(lists, nil)
+		}
+		lists[number] = append(lists[number], c)
+		return number, !known
+	}
 	for id, r := range x.routes {
 		for _, p := range r.match.http {
-			x.http.Add(p.Pattern, id)
+			if number, isNew := group("http "+p.Shape(), candidate{id, p.Pattern}); isNew {
+				x.http.Add(p.Pattern, number)
+			}
 		}
 		for _, p := range r.match.grpc {
-			x.grpc.Add(p.GRPC, id)
+			if number, isNew := group("grpc "+p.String(), candidate{id, nil}); isNew {
+				x.grpc.Add(p.GRPC, number)
+			}
 		}
 		for direction, reach := range x.reach {
 			if r.match.direction != "" && r.match.direction != direction {
@@ -119,6 +136,7 @@ func newIndex(routes []*Route) index {
 			}
 		}
 	}
+	x.groups = newGroups(lists, x.routes)
 	x.crossing = crossing(x.routes)
 	return x
 }
@@ -162,10 +180,10 @@ func (s *Set) CanAnswer(d Direction, port uint16) bool {
 // matched.
 func (s *Set) Match(ctx context.Context, q *Request, now time.Time) (Match, error) {
 	var m Match
-	var ids [8]int
+	var buffer [longGroup]candidate
 	if q.Service != "" {
-		for _, id := range s.index.findGRPC(ids[:0], q) {
-			if done, err := m.try(ctx, s.index.routes[id], q, nil, now); done || err != nil {
+		for _, c := range s.index.findGRPC(buffer[:0], q, false) {
+			if done, err := m.try(ctx, s.index.routes[c.id], q, Params{}, now); done || err != nil {
 				return m, err
 			}
 		}
@@ -197,63 +215,78 @@ func matchedPath(h *Head) (path string, ambiguous bool) {
 
 // matchPath looks for the route among those whose http pattern matches path.
 func (s *Set) matchPath(ctx context.Context, m *Match, q *Request, path string, now time.Time) error {
-	var buffer [8]pattern.Found
-	for _, f := range s.index.find(buffer[:0], q, path) {
-		if done, err := m.try(ctx, s.index.routes[f.ID], q, f.Pattern.Params(path), now); done || err != nil {
+	var buffer [longGroup]candidate
+	for _, c := range s.index.find(buffer[:0], q, path, false) {
+		if done, err := m.try(ctx, s.index.routes[c.id], q, Params{c.pattern, path}, now); done || err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// find appends to found all whose http pattern matches path, in the order in
-// which they are tried.
-func (x *index) find(found []pattern.Found, q *Request, path string) []pattern.Found {
-	found = x.http.Find(found, q.Head.Method, canonicalHost(q.Head.Host), path)
+// find appends to found the routes whose http pattern matches path, in the order
+// in which they are tried: all of them, or those whose conditions q may meet.
+func (x *index) find(found []candidate, q *Request, path string, all bool) []candidate {
+	name := canonicalHost(q.Head.Host)
+	var buffer [8]pattern.Found
+	for _, f := range x.http.Find(buffer[:0], q.Head.Method, name, path) {
+		found = x.ofGroup(found, f.ID, q, name, all)
+	}
 	if x.crossing {
-		found = x.order(found)
+		x.order(found)
 	}
 	return found
 }
 
 // findGRPC does the same for gRPC patterns. A method has one spelling as well: a
 // gRPC-Web or Connect server may undo escapes.
-func (x *index) findGRPC(ids []int, q *Request) []int {
+func (x *index) findGRPC(found []candidate, q *Request, all bool) []candidate {
 	service, _ := pattern.Canonical(q.Service)
 	method, _ := pattern.Canonical(q.Method)
-	return x.grpc.Find(ids, service, method)
+	name := canonicalHost(q.Head.Host)
+	var buffer [3]int // of the method, its service, and all
+	for _, number := range x.grpc.Find(buffer[:0], service, method) {
+		found = x.ofGroup(found, number, q, name, all)
+	}
+	return found
+}
+
+func (x *index) ofGroup(found []candidate, number int, q *Request, name string, all bool) []candidate {
+	g := &x.groups[number]
+	if all {
+		return append(found, g.members...)
+	}
+	return g.appendTo(found, q, name)
 }
 
 // order puts those first that win over others by their number of conditions
 // where no pattern is more specific.
-func (x *index) order(found []pattern.Found) []pattern.Found {
-	var out []pattern.Found
-	for len(found) > 0 {
-		next := 0
-		for i := range found {
-			if !slices.ContainsFunc(found, func(f pattern.Found) bool { return x.before(f, found[i]) }) {
-				next = i
-				break
-			}
+func (x *index) order(found []candidate) {
+	for i := range found {
+		rest := found[i:]
+		next := slices.IndexFunc(rest, func(c candidate) bool {
+			return !slices.ContainsFunc(rest, func(other candidate) bool { return x.before(other, c) })
+		})
+		if next > 0 {
+			first := rest[next]
+			copy(rest[1:], rest[:next])
+			rest[0] = first
 		}
-		out = append(out, found[next])
-		found = slices.Delete(slices.Clone(found), next, next+1)
 	}
-	return out
 }
 
-func (x *index) before(a, b pattern.Found) bool {
-	switch pattern.Compare(a.Pattern, b.Pattern) {
+func (x *index) before(a, b candidate) bool {
+	switch pattern.Compare(a.pattern, b.pattern) {
 	case pattern.MoreSpecific:
 		return true
 	case pattern.Overlaps, pattern.Equal:
-		return x.routes[a.ID].match.count() > x.routes[b.ID].match.count()
+		return x.routes[a.id].match.count() > x.routes[b.id].match.count()
 	}
 	return false
 }
 
 // try reports whether r's conditions hold, or failed to be known.
-func (m *Match) try(ctx context.Context, r *Route, q *Request, params map[string]string, now time.Time) (bool, error) {
+func (m *Match) try(ctx context.Context, r *Route, q *Request, params Params, now time.Time) (bool, error) {
 	r = r.in(q.Direction)
 	why, err := r.failing(ctx, q, params, now)
 	if why == "" {

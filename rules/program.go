@@ -213,7 +213,7 @@ func reasonOf(err error) Reason {
 // when a program first asks for them.
 type scope struct {
 	request  *Request
-	params   map[string]string
+	params   Params
 	response *Head
 	status   Code // of a call that has ended; "" if it is none
 	body     any

@@ -73,7 +73,7 @@ func (l *RateLimit) ReadsMessage() bool { return l.key.readsMessage() }
 
 // LimitKey is the key by which a request that was matched with params is counted, ""
 // if all are counted together. It errs with a [*StepError].
-func (r *Route) LimitKey(ctx context.Context, q *Request, params map[string]string, now time.Time) (string, error) {
+func (r *Route) LimitKey(ctx context.Context, q *Request, params Params, now time.Time) (string, error) {
 	if r.rateLimit.key == nil {
 		return "", nil
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/codec"
+	"github.com/sluice-proxy/sluice/rules/internal/pattern"
 )
 
 // File is the text of one rule file.
@@ -28,9 +29,27 @@ func (s *Set) Hash() string { return s.hash }
 
 // Match is the outcome of matching one request.
 type Match struct {
-	Route  *Route            // nil: no route; the exchange passes untouched
-	Params map[string]string // the wildcards of the http pattern, unescaped
-	Passed []Passed          // more specific candidates that were passed over, in the order tried
+	Route  *Route // nil: no route; the exchange passes untouched
+	Params Params // of its http pattern
+	// Passed are more specific candidates that were passed over, in the order
+	// tried. Where many routes share a pattern, those that ask for another host,
+	// port or header value are not among them.
+	Passed []Passed
+}
+
+// Params are the wildcards of an http pattern and what they stand for. The zero
+// Params are none.
+type Params struct {
+	pattern *pattern.Pattern
+	path    string
+}
+
+// Map returns what stands in the path for each wildcard, unescaped; nil for none.
+func (p Params) Map() map[string]string {
+	if p.pattern == nil {
+		return nil
+	}
+	return p.pattern.Params(p.path)
 }
 
 // Passed is a candidate that did not match although its pattern did.

@@ -122,11 +122,11 @@ type Body struct {
 // In is the input of one run.
 type In struct {
 	Phase    Phase
-	Request  *Request          // as received
-	Params   map[string]string // of the match
-	Response *Head             // as received; nil for the request's steps
-	Status   Code              // $response.grpc_status; "" shows none
-	Head     *Head             // to be sent so far; never changed. Nil in StreamMessage
+	Request  *Request // as received
+	Params   Params   // of the match
+	Response *Head    // as received; nil for the request's steps
+	Status   Code     // $response.grpc_status; "" shows none
+	Head     *Head    // to be sent so far; never changed. Nil in StreamMessage
 	Body     Body
 	Index    int       // of the message in its stream, from zero
 	Now      time.Time // $now, now, mktime ...: one instant for the run

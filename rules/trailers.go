@@ -28,11 +28,11 @@ func trailersOf(r *Route, steps []step) *Trailers {
 
 // TrailersIn is the input of one run over trailers.
 type TrailersIn struct {
-	Request  *Request          // as received
-	Params   map[string]string // of the match
-	Response *Head             // as received
-	Fields   Fields            // the trailers; never changed
-	GRPC     bool              // they say a call's grpc-status and grpc-message
+	Request  *Request // as received
+	Params   Params   // of the match
+	Response *Head    // as received
+	Fields   Fields   // the trailers; never changed
+	GRPC     bool     // they say a call's grpc-status and grpc-message
 	Now      time.Time
 
 	Clock func() time.Time // the steps are timed by it; nil: they are not

@@ -7,7 +7,7 @@ import (
 )
 
 // viewRequest is $request.
-func viewRequest(q *Request, params map[string]string) map[string]any {
+func viewRequest(q *Request, params Params) map[string]any {
 	v := viewHead(q.Head, params)
 	v["id"] = q.ID
 	v["direction"] = string(q.Direction)
@@ -26,15 +26,16 @@ func viewRequest(q *Request, params map[string]string) map[string]any {
 }
 
 // viewHead is a head as head steps and where see it: the input of [editHead].
-func viewHead(h *Head, params map[string]string) map[string]any {
+func viewHead(h *Head, params Params) map[string]any {
 	if h.isResponse() {
 		return map[string]any{"status": h.Status, "headers": viewFields(h.Fields)}
 	}
 	// What programs judge is the spelling that patterns are matched against; an
 	// edit compares with it, so that the spelling on the wire stays unless changed.
 	path, _ := pattern.Canonical(h.Path)
-	p := make(map[string]any, len(params))
-	for name, value := range params {
+	named := params.Map()
+	p := make(map[string]any, len(named))
+	for name, value := range named {
 		p[name] = value
 	}
 	return map[string]any{

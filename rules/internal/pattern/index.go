@@ -26,6 +26,8 @@ type node struct {
 type Found struct {
 	Pattern *Pattern
 	ID      int
+
+	method string // of Pattern, beside what is looked at anyway
 }
 
 // Add adds p. Several patterns may share an id.
@@ -40,7 +42,7 @@ func (x *Index) Add(p *Pattern, id int) {
 			x.hosts[p.host] = n
 		}
 	}
-	found := Found{p, id}
+	found := Found{p, id, p.method}
 	for _, s := range p.segments {
 		switch s.kind {
 		case literal:
@@ -77,7 +79,7 @@ func (n *node) literal(name string) *node {
 // first, then as they were added.
 func insert(list []Found, f Found) []Found {
 	at := slices.IndexFunc(list, func(have Found) bool {
-		return methodRank(have.Pattern.method) > methodRank(f.Pattern.method)
+		return methodRank(have.method) > methodRank(f.method)
 	})
 	if at < 0 {
 		at = len(list)
@@ -161,9 +163,10 @@ func (n *node) child(escaped string) *node {
 }
 
 func matching(found, list []Found, method string) []Found {
-	for _, f := range list {
-		if m := f.Pattern.method; m == "" || m == method || m == "GET" && method == "HEAD" {
-			found = append(found, f)
+	for i := range list {
+		f := &list[i]
+		if m := f.method; m == "" || m == method || m == "GET" && method == "HEAD" {
+			found = append(found, *f)
 		}
 	}
 	return found

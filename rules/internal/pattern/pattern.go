@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -52,6 +53,27 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("offset %d: %s", e.Off
 
 // String returns the pattern as it was written.
 func (p *Pattern) String() string { return p.text }
+
+// Shape is the same for all patterns that match the same requests, whatever their
+// wildcards are called.
+func (p *Pattern) Shape() string {
+	var b strings.Builder
+	b.WriteString(p.method + " " + p.host)
+	for _, s := range p.segments {
+		b.WriteByte('/')
+		switch s.kind {
+		case literal:
+			b.WriteString(strconv.Quote(s.name))
+		case end:
+			b.WriteByte('$')
+		case wildcard:
+			b.WriteByte('*')
+		case rest:
+			b.WriteString("**")
+		}
+	}
+	return b.String()
+}
 
 // Host returns the pattern's host, "" if it has none.
 func (p *Pattern) Host() string { return p.host }
