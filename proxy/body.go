@@ -83,7 +83,7 @@ func (x *exchange) readResponse() error {
 // the input's Err or Skipped, for the steps to decide; the error is of the wire.
 func (x *exchange) read(h *half, needs rules.Needs, empty bool) error {
 	b := &h.body
-	if !needs.Body && !needs.Edits && !x.translates() && !x.judgesWeb(h) && !x.refusesLate(h) || empty {
+	if !needs.Body && !needs.Edits && !x.translates() && !x.judgesWeb(h) && !x.refusesLate(h) && !x.stepsWebEnd(h) || empty {
 		return nil
 	}
 	fields := h.in.Fields

@@ -215,6 +215,12 @@ func (m *messageBody) next() (n int) {
 		m.write(m.in)
 		return len(m.in)
 	}
+	if n, whole := m.endOf(); n > 0 { // webtrailers.go
+		m.stepEnd(m.in[:n])
+		return n
+	} else if !whole {
+		return 0
+	}
 	n, message, err := m.splitter.Next(m.in, m.final)
 	if err != nil && m.rows != nil {
 		m.err = m.rowFailed(rules.ReasonTooLarge, err)

@@ -49,7 +49,7 @@ func (x *exchange1) passInPieces(body io.Reader, chunked bool) error {
 // trailed reports whether the response leaves in chunks, with steps over what
 // stands behind the last.
 func (x *exchange1) trailed() bool {
-	if !x.stepsTrailers() || x.tunnels || !x.hasBody() || x.record.Answered == answeredFallback {
+	if !x.trailersBehind() || x.tunnels || !x.hasBody() || x.record.Answered == answeredFallback {
 		return false
 	}
 	return x.reply1.Kind == http1.Chunked || x.response.body.messages != nil && x.repliesInChunks()
@@ -59,7 +59,9 @@ func (x *exchange1) trailed() bool {
 func (x *exchange1) lastTrailers() ([]byte, error) {
 	came := x.trailers()
 	if !x.trailed() {
-		x.record.Response.Trailers = came
+		if len(came) > 0 {
+			x.record.Response.Trailers = came
+		}
 		return x.download.frame.Trailers(), nil
 	}
 	if err := x.stepEnd(came); err != nil {

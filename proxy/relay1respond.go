@@ -22,7 +22,12 @@ func (x *exchange1) respond() error {
 }
 
 func (x *exchange1) passResponse() error {
-	if !x.trailed() {
+	switch {
+	case x.stepsTrailers() && x.trailersOnly():
+		if err := x.stepTrailersOnly(); err != nil {
+			return err
+		}
+	case !x.trailed():
 		x.skipTrailers()
 	}
 	if x.record.Answered == answeredFallback {

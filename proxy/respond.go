@@ -24,7 +24,7 @@ func (x *netLane) respond() error {
 		x.answered = x.fallenBack() //nolint:bodyclose // its body is x.response.body
 	}
 	switch {
-	case x.trailersOnly():
+	case x.stepsTrailers() && x.trailersOnly():
 		if err := x.stepTrailersOnly(); err != nil {
 			return err
 		}
@@ -168,24 +168,20 @@ func (x *netLane) copyBody(body io.Reader, size int64) error {
 // trailed reports whether steps may leave trailers behind the body: in HTTP/1 only
 // behind one in chunks.
 func (x *netLane) trailed() bool {
-	if !x.stepsTrailers() || !x.hasBody() || x.trailersOnly() {
+	if !x.trailersBehind() || !x.hasBody() || x.trailersOnly() {
 		return false
 	}
 	return x.c.protocol != HTTP1 || x.fronted() && (slices.Contains(x.answered.TransferEncoding, "chunked") ||
 		x.response.body.messages != nil && x.answered.ContentLength >= 0 && x.answered.ProtoAtLeast(1, 1))
 }
 
-// trailersOnly reports whether the response is one of gRPC whose head has its
-// trailers.
-func (x *netLane) trailersOnly() bool {
-	return x.kind == callGRPC && x.record.Answered != answeredFallback && x.response.in.Fields.Has("Grpc-Status")
-}
-
 // endResponse runs the steps over the trailers and sends them.
 func (x *netLane) endResponse() error {
 	if !x.trailed() {
 		x.sendTrailers(x.answered.Trailer)
-		x.record.Response.Trailers = endToEnd(x.answered.Trailer)
+		if len(x.answered.Trailer) > 0 {
+			x.record.Response.Trailers = endToEnd(x.answered.Trailer)
+		}
 		return nil
 	}
 	err := x.stepEnd(endToEnd(x.answered.Trailer))

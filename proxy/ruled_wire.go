@@ -208,14 +208,14 @@ func (x *ruledStream) respond() error {
 	}
 	end := body == http.NoBody && (x.replyEnds || fallback && x.response.trailers == nil)
 	switch {
-	case !end || !x.stepsTrailers():
-	case x.kind == callGRPC:
+	case !x.stepsTrailers():
+	case end && x.trailersOnly():
 		if err := x.stepTrailersOnly(); err != nil {
 			return err
 		}
-	case x.hasBody():
+	case end && x.hasBody() && x.trailersBehind():
 		end = false // there may be trailers
-	default:
+	case end || !x.trailersBehind():
 		x.skipTrailers()
 	}
 	fields := x.outgoingReply(fallback, size)
@@ -246,6 +246,12 @@ func (x *ruledStream) trailers() (*http2.Head, error) {
 	var seen rules.Fields
 	if came != nil {
 		seen = fields2(came.Fields)
+	}
+	if !x.trailersBehind() {
+		if len(seen) > 0 {
+			x.record.Response.Trailers = seen
+		}
+		return came, nil
 	}
 	if err := x.stepEnd(seen); err != nil {
 		failed, ok := x.endFailed(err)

@@ -20,6 +20,18 @@ import (
 // stepsTrailers reports whether the trailers of the response have steps.
 func (x *exchange) stepsTrailers() bool { return x.route != nil && x.route.Trailers() != nil }
 
+// trailersBehind reports whether they stand behind the body: those of gRPC-Web and
+// of Connect are in it (webtrailers.go), or nowhere.
+func (x *exchange) trailersBehind() bool {
+	return x.stepsTrailers() && (x.kind == callNone || x.kind == callGRPC || x.record.Call.Service == "")
+}
+
+// trailersOnly reports whether the response is one of gRPC, or gRPC-Web, whose
+// head has its trailers.
+func (x *exchange) trailersOnly() bool {
+	return (x.kind == callGRPC || x.kind == callWeb) && x.record.Answered != answeredFallback && x.response.in.Fields.Has("Grpc-Status")
+}
+
 // stepTrailers runs the steps over trailers and returns what leaves: fields
 // itself if nothing changed.
 func (x *exchange) stepTrailers(fields rules.Fields) (rules.Fields, error) {
@@ -35,7 +47,7 @@ func (x *exchange) stepTrailers(fields rules.Fields) (rules.Fields, error) {
 		Params:   now.params,
 		Response: x.response.in,
 		Fields:   fields,
-		GRPC:     x.kind == callGRPC,
+		GRPC:     x.kind == callGRPC || x.kind == callWeb || x.response.body.enveloped(),
 		Now:      x.now(),
 		Clock:    time.Now,
 	})
@@ -49,7 +61,7 @@ func (x *exchange) stepTrailers(fields rules.Fields) (rules.Fields, error) {
 // skipTrailers notes that a response has no room for trailers: one without a
 // body, or with a length over HTTP/1.
 func (x *exchange) skipTrailers() {
-	if x.stepsTrailers() {
+	if x.stepsTrailers() && !x.response.body.enveloped() {
 		x.record.Response.Steps = append(x.record.Response.Steps, x.route.Trailers().Skip()...)
 	}
 }

@@ -240,7 +240,7 @@ func (x *exchange) refusesLate(h *half) bool {
 // acceptWeb leaves of the codings that a caller takes for messages those that can
 // be undone here, if steps read the response's.
 func (x *exchange) acceptWeb() {
-	if _, ok := x.webFormOf(&x.request); !ok || !touches(x.route.Response()) {
+	if _, ok := x.webFormOf(&x.request); !ok || !touches(x.route.Response()) && !x.stepsTrailers() {
 		return
 	}
 	name := "Grpc-Accept-Encoding"

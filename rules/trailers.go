@@ -124,7 +124,7 @@ func viewTrailers(fields Fields, grpc bool) map[string]any {
 	delete(view, statusField)
 	delete(view, messageField)
 	view[statusKeyOfTrailers] = string(grpcStatusOf(fields))
-	view[messageKeyOfTrailers] = decodeGRPCMessage(fields.Get(messageField))
+	view[messageKeyOfTrailers] = DecodeGRPCMessage(fields.Get(messageField))
 	return view
 }
 
@@ -203,7 +203,7 @@ func editGRPCEnd(fields Fields, object map[string]any) (Fields, error) {
 	switch {
 	case !ok && object[messageKeyOfTrailers] != nil:
 		return nil, badTrailers("%s is no text", messageKeyOfTrailers)
-	case message == decodeGRPCMessage(fields.Get(messageField)):
+	case message == DecodeGRPCMessage(fields.Get(messageField)):
 		return fields, nil
 	case message == "":
 		return fields.With(messageField), nil
@@ -274,7 +274,7 @@ func EncodeGRPCMessage(s string) string {
 	return b.String()
 }
 
-// decodeGRPCMessage undoes it; a broken escape stands for itself.
-func decodeGRPCMessage(s string) string {
+// DecodeGRPCMessage undoes [EncodeGRPCMessage]; a broken escape stands for itself.
+func DecodeGRPCMessage(s string) string {
 	return queryDecode(strings.ReplaceAll(s, "+", "%2B")) // in which a plus is none
 }
