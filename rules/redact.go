@@ -3,6 +3,7 @@ package rules
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -35,7 +36,8 @@ const Redacted = "[redacted]"
 // recordings. It says nothing about what is sent. A nil Redact hides nothing.
 type Redact struct {
 	headers []string // in lower case
-	paths   []*program
+	paths   []string // programs
+	all     *program // of them, so that they share one budget; nil: there are none
 	limits  Limits
 }
 
@@ -61,12 +63,11 @@ func (c *compiler) redact(v document.Value[redactText]) *Redact {
 			path.At.ReportAt(p.Offset, p.End, p.Code, p.Hint, "%s", p.Message)
 			continue
 		}
-		compiled, problems := jq.Compile("path("+path.V+"\n)", variables) // a comment ends with its line
-		if len(problems) > 0 {
-			path.At.Report(problems[0].Code, problems[0].Hint, "%s", problems[0].Message)
+		if _, err := pathsOf([]string{path.V}); err != nil {
+			path.At.Report(jq.CodeNotPath, "", "%s", err)
 			continue
 		}
-		r.paths = append(r.paths, &program{jq: compiled, path: path.At.Path, source: path.V, uses: make([]bool, len(variables))})
+		r.paths = append(r.paths, path.V)
 	}
 	if r.headers == nil && r.paths == nil {
 		return nil
@@ -79,7 +80,26 @@ func (r *Redact) with(other *Redact, l Limits) *Redact {
 	if r = r.And(other); r == nil {
 		return nil
 	}
-	return &Redact{headers: r.headers, paths: r.paths, limits: l}
+	both := *r
+	both.limits = l
+	if both.all == nil && len(both.paths) > 0 {
+		both.all, _ = pathsOf(both.paths) // each has compiled
+	}
+	return &both
+}
+
+// pathsOf compiles a program that gives the paths of all results of programs.
+func pathsOf(sources []string) (*program, error) {
+	all := make([]string, len(sources))
+	for i, source := range sources {
+		all[i] = "path(" + source + "\n)" // a comment ends with its line
+	}
+	source := strings.Join(all, ", ")
+	compiled, problems := jq.Compile(source, variables)
+	if len(problems) > 0 {
+		return nil, errors.New(problems[0].Message)
+	}
+	return &program{jq: compiled, path: "redact.body", source: source, uses: make([]bool, len(variables))}, nil
 }
 
 // And is what both hide: r itself if that is all.
@@ -97,12 +117,15 @@ func (r *Redact) And(other *Redact) *Redact {
 		}
 	}
 	for _, p := range other.paths {
-		if !slices.ContainsFunc(both.paths, func(q *program) bool { return q.source == p.source }) {
+		if !slices.Contains(both.paths, p) {
 			both.paths = append(slices.Clip(both.paths), p)
 		}
 	}
 	if len(both.headers) == len(r.headers) && len(both.paths) == len(r.paths) {
 		return r
+	}
+	if len(both.paths) > 0 {
+		both.all, _ = pathsOf(both.paths) // each has compiled
 	}
 	return &both
 }
@@ -172,14 +195,12 @@ func (r *Redact) Value(ctx context.Context, v codec.Value, now time.Time) (codec
 		return v, nil
 	}
 	var marks hidden
-	for _, p := range r.paths {
-		err := p.run(ctx, v, &scope{now: now}, r.limits, func(path any) error {
-			marks.add(path)
-			return nil
-		})
-		if err != nil {
-			return nil, &hideError{reasonOf(err)}
-		}
+	err := r.all.run(ctx, v, &scope{now: now}, r.limits, func(path any) error {
+		marks.add(path)
+		return nil
+	})
+	if err != nil {
+		return nil, &hideError{reasonOf(err)}
 	}
 	return marks.hide(v), nil
 }
