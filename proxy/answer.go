@@ -83,7 +83,7 @@ func (x *exchange) answerFor(err error) *answer {
 		case rules.ReasonAmbiguous:
 			a.message = "the path can be read in two ways"
 			a.status, a.code = http.StatusBadRequest, "INVALID_ARGUMENT"
-		case rules.ReasonDecode, rules.ReasonFormat, rules.ReasonEncoding, rules.ReasonNoSchema:
+		case rules.ReasonDecode, rules.ReasonFormat, rules.ReasonEncoding, rules.ReasonNoSchema, rules.ReasonNoKey:
 			a.message = "the message cannot be read for its rule"
 			if request {
 				a.status = http.StatusBadRequest

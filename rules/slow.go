@@ -34,6 +34,9 @@ func (r *Route) Slow() []Slow {
 		}
 	}
 	steps("request", r.request)
+	if f := r.fault; f != nil && !f.ReadsBody() {
+		judged(faultWhenPath, f.when, false)
+	}
 	if b := r.breaker; b != nil {
 		judged(failurePath, b.failure, b.failureReadsBody)
 		judged(tripPath, b.trip, false)

@@ -30,7 +30,7 @@ var limits = []struct {
 	{"by body", "rate_limit: {rate: 1/h, burst: 1, key: .tenant.id}\n", "application/json", []limited{
 		{`{"tenant":{"id":1}}`, "", "200"}, {`{"tenant":{"id":"1"}}`, "", "200"}, {`{ "tenant": {"id": 1}}`, "", "429 rate_limit; rate_limited"},
 		{"{}", "", "200"}, {"", "", "429 rate_limit; rate_limited"},
-		{`{"tenant":{"id":{}}}`, "", "502 rate_limit.key; bad_key"}, {`{"tenant":7}`, "", "502 rate_limit.key; jq_error"}, {`{"tenant"`, "", "400 rate_limit.key; decode"},
+		{`{"tenant":{"id":{}}}`, "", "400 rate_limit.key; bad_key"}, {`{"tenant":7}`, "", "502 rate_limit.key; jq_error"}, {`{"tenant"`, "", "400 rate_limit.key; decode"},
 	}},
 	{"by body, steps", "rate_limit: {rate: 1/h, burst: 1, key: $body.id}\nrequest:\n  - head: .headers[\"x-id\"] = \"\\($body.id)\"\n  - jq: .id = 7\n", "application/json",
 		[]limited{{`{"id":1}`, "", "200"}, {`{"id":1}`, "", "429 rate_limit; rate_limited"}, {`{"id":7}`, "", "200"}}},
