@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,7 +51,11 @@ func Compile(files []File) (*Set, []Problem) {
 	if bad {
 		return nil, problems
 	}
-	set.index = newIndex(set.routes)
+	set.index = newIndex(set.routes, false)
+	if slices.ContainsFunc(set.routes, (*Route).Shadow) {
+		shadows := newIndex(set.routes, true)
+		set.shadows = &shadows
+	}
 	return set, problems
 }
 
@@ -120,7 +125,7 @@ func compileFile(f File, format document.Type[fileText], programs []string, comm
 func (c *compiler) compile(common *shared) {
 	t := &c.text
 	first := common.of(t.match.V.direction.Or(Inbound))
-	r := &Route{name: c.doc.Route, off: t.mode.V == modeOff}
+	r := &Route{name: c.doc.Route, off: t.mode.V == modeOff, shadow: t.mode.V == modeShadow}
 	hidden := c.redact(t.redact)
 	first.bound(r, t, hidden)
 	r.position = document.Position{File: c.named.File, Line: c.doc.Root.Line, Column: c.doc.Root.Column}
@@ -136,9 +141,6 @@ func (c *compiler) compile(common *shared) {
 		} else {
 			c.doc.Report(codeBadName, "give it one with route:, of "+hint, "the file's name is not a possible name of a route")
 		}
-	}
-	if t.mode.V == modeShadow {
-		t.mode.At.Report(document.CodeNotYet, "", "mode shadow is not there yet")
 	}
 	r.match = compileMatch(t.match.V, r.limits)
 	own := stepLists{

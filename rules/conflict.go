@@ -17,6 +17,9 @@ func reportConflicts(compilers []*compiler) {
 			continue
 		}
 		for _, other := range before {
+			if c.route.shadow != other.route.shadow {
+				continue // it is tried beside the other, and takes nothing from it
+			}
 			mine, theirs, found := conflict(&c.route.match, &other.route.match)
 			if !found {
 				continue

@@ -22,6 +22,7 @@ const (
 	Outranked  Fate = "outranked" // all of it matches, but another comes first
 	Unmatched  Fate = "no_match"  // no pattern of it matches
 	TurnedOff  Fate = "off"       // its mode is off
+	Shadowing  Fate = "shadow"    // it runs beside the request's route, and changes nothing
 )
 
 // Candidate is a route, and why it is or is not that of a request.
@@ -46,16 +47,10 @@ type Candidate struct {
 // the others. q and now are what [Set.Match] was given, m and err what it
 // returned; nothing is decided anew but for routes that it did not have to try.
 func (s *Set) Candidates(ctx context.Context, q *Request, now time.Time, m Match, err error) []Candidate {
-	e := explanation{set: s, q: q, now: now, match: m, matchErr: err, seen: make(map[*Route]bool)}
-	if q.Service != "" {
-		for _, c := range s.index.findGRPC(nil, q, true) {
-			e.compete(ctx, rival{route: s.index.routes[c.id].in(q.Direction), grpc: true}, Params{})
-		}
-	}
-	path, ambiguous := matchedPath(q.Head)
-	e.competeAll(ctx, path)
-	if ambiguous {
-		e.competeAll(ctx, pattern.Lenient(q.Head.Path))
+	e := explanation{index: &s.index, q: q, now: now, match: m, matchErr: err, seen: make(map[*Route]bool)}
+	path := e.competeAll(ctx)
+	if s.shadows != nil {
+		e.shadow(ctx, s)
 	}
 	near := len(e.found)
 	for _, r := range s.routes {
@@ -69,7 +64,7 @@ func (s *Set) Candidates(ctx context.Context, q *Request, now time.Time, m Match
 
 // explanation is the state of one Candidates.
 type explanation struct {
-	set      *Set
+	index    *index
 	q        *Request
 	now      time.Time
 	match    Match
@@ -82,13 +77,46 @@ type explanation struct {
 // rival is a route by the pattern that matches.
 type rival struct {
 	route *Route
-	grpc  bool
+	grpc  *grpcPattern
 	http  *pattern.Pattern
 }
 
-func (e *explanation) competeAll(ctx context.Context, path string) {
-	for _, c := range e.set.index.find(nil, e.q, path, true) {
-		e.compete(ctx, rival{route: e.set.index.routes[c.id].in(e.q.Direction), http: c.pattern}, Params{c.pattern, path})
+// competeAll notes the fates of the routes that the index finds, and returns the
+// path that they are matched against.
+func (e *explanation) competeAll(ctx context.Context) (path string) {
+	if e.q.Service != "" {
+		for _, c := range e.index.findGRPC(nil, e.q, true) {
+			r := e.index.routes[c.id].in(e.q.Direction)
+			e.compete(ctx, rival{route: r, grpc: r.match.grpcFor(e.q)}, Params{})
+		}
+	}
+	path, ambiguous := matchedPath(e.q.Head)
+	e.competePath(ctx, path)
+	if ambiguous {
+		e.competePath(ctx, pattern.Lenient(e.q.Head.Path))
+	}
+	return path
+}
+
+func (e *explanation) competePath(ctx context.Context, path string) {
+	for _, c := range e.index.find(nil, e.q, path, true) {
+		e.compete(ctx, rival{route: e.index.routes[c.id].in(e.q.Direction), http: c.pattern}, Params{c.pattern, path})
+	}
+}
+
+// shadow notes the fates of the routes in shadow, which compete apart from those
+// that act.
+func (e *explanation) shadow(ctx context.Context, s *Set) {
+	m, outranked, err := s.Shadow(ctx, e.q, e.now, e.match.Route)
+	among := explanation{index: s.shadows, q: e.q, now: e.now, match: m, matchErr: err, seen: e.seen}
+	among.competeAll(ctx)
+	for _, c := range among.found {
+		if c.Fate == Chosen {
+			if c.Fate = Shadowing; outranked {
+				c.Fate, c.Why = Outranked, s.outranked(e.match.Route, c.Route, e.q)
+			}
+		}
+		e.found = append(e.found, c)
 	}
 }
 
@@ -128,9 +156,9 @@ func (e *explanation) untried(ctx context.Context, r rival, params Params) (Fate
 		return PassedOver, why
 	case w == nil:
 		return Outranked, "later"
-	case w.grpc && !r.grpc:
+	case w.grpc != nil && r.grpc == nil:
 		return Outranked, "grpc_first"
-	case w.grpc:
+	case w.grpc != nil:
 		return Outranked, "less_specific"
 	default:
 		switch pattern.Compare(w.http, r.http) {
@@ -150,11 +178,9 @@ func (r rival) text(q *Request) string {
 	if r.http != nil {
 		return r.route.match.patternText(r.http)
 	}
-	service, _ := pattern.Canonical(q.Service)
-	method, _ := pattern.Canonical(q.Method)
-	for _, p := range r.route.match.grpc {
-		if g := p.String(); service != "" && (g == "*" || g == service+"/*" || g == service+"/"+method) {
-			return g
+	if q.Service != "" {
+		if p := r.route.match.grpcFor(q); p != nil {
+			return p.String()
 		}
 	}
 	return ""

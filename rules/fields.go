@@ -105,7 +105,7 @@ func fileType() document.Type[fileText] {
 		document.Key("route", document.String(), func(t *f) *text { return &t.route },
 			"The route's label in tap, logs and metrics; the file's name if absent.").Such("orders.create"),
 		document.Key("mode", document.Enum(modeEnforce, modeShadow, modeOff), func(t *f) *document.Value[mode] { return &t.mode },
-			"enforce applies the route, off only checks it."),
+			"enforce applies the route; shadow runs it on copies of live traffic, of bodies up to 1MiB, and reports what it would change; off only checks it."),
 		document.Key("match", document.Object(matchTable()), func(t *f) *document.Value[matchText] { return &t.match },
 			"Which exchanges the route is for; all of HTTP if absent."),
 		document.LaterKey[f]("authenticate", "Who the caller has to be."),

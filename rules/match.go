@@ -94,11 +94,12 @@ func (p *portSet) add(ports []uint16) {
 
 func (p *portSet) has(port uint16) bool { return p.every || p.ports[port] }
 
-// newIndex makes the routes findable that are in force.
-func newIndex(routes []*Route) index {
+// newIndex makes the routes findable that are in force: those that act, or those
+// in shadow.
+func newIndex(routes []*Route, shadow bool) index {
 	x := index{reach: map[Direction]*reach{Inbound: {}, Outbound: {}}}
 	for _, r := range routes {
-		if !r.off {
+		if !r.off && r.shadow == shadow {
 			x.routes = append(x.routes, r)
 		}
 	}
@@ -157,9 +158,9 @@ func (s *Set) CanTouch(d Direction, port uint16) bool {
 }
 
 // Touches reports whether the route could match an exchange of a connection in
-// direction d to port.
+// direction d to port, and act. One in shadow never does.
 func (r *Route) Touches(d Direction, port uint16) bool {
-	if r.off || r.match.direction != "" && r.match.direction != d {
+	if r.off || r.shadow || r.match.direction != "" && r.match.direction != d {
 		return false
 	}
 	return len(r.match.ports) == 0 || slices.Contains(r.match.ports, port)
@@ -179,22 +180,26 @@ func (s *Set) CanAnswer(d Direction, port uint16) bool {
 // itself. Its Route says whether on_error rejects; the candidate counts as
 // matched.
 func (s *Set) Match(ctx context.Context, q *Request, now time.Time) (Match, error) {
+	return s.index.match(ctx, q, now)
+}
+
+func (x *index) match(ctx context.Context, q *Request, now time.Time) (Match, error) {
 	var m Match
 	var buffer [longGroup]candidate
 	if q.Service != "" {
-		for _, c := range s.index.findGRPC(buffer[:0], q, false) {
-			if done, err := m.try(ctx, s.index.routes[c.id], q, Params{}, now); done || err != nil {
+		for _, c := range x.findGRPC(buffer[:0], q, false) {
+			if done, err := m.try(ctx, x.routes[c.id], q, Params{}, now); done || err != nil {
 				return m, err
 			}
 		}
 	}
 	path, ambiguous := matchedPath(q.Head)
-	err := s.matchPath(ctx, &m, q, path, now)
+	err := x.matchPath(ctx, &m, q, path, now)
 	if err != nil || !ambiguous {
 		return m, err
 	}
 	var other Match
-	if err := s.matchPath(ctx, &other, q, pattern.Lenient(q.Head.Path), now); err != nil {
+	if err := x.matchPath(ctx, &other, q, pattern.Lenient(q.Head.Path), now); err != nil {
 		return other, err
 	}
 	if r := other.Route; r != nil && r.guards() && (r != m.Route || r.looksAtRequest()) {
@@ -214,10 +219,10 @@ func matchedPath(h *Head) (path string, ambiguous bool) {
 }
 
 // matchPath looks for the route among those whose http pattern matches path.
-func (s *Set) matchPath(ctx context.Context, m *Match, q *Request, path string, now time.Time) error {
+func (x *index) matchPath(ctx context.Context, m *Match, q *Request, path string, now time.Time) error {
 	var buffer [longGroup]candidate
-	for _, c := range s.index.find(buffer[:0], q, path, false) {
-		if done, err := m.try(ctx, s.index.routes[c.id], q, Params{c.pattern, path}, now); done || err != nil {
+	for _, c := range x.find(buffer[:0], q, path, false) {
+		if done, err := m.try(ctx, x.routes[c.id], q, Params{c.pattern, path}, now); done || err != nil {
 			return err
 		}
 	}

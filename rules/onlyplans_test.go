@@ -9,7 +9,7 @@ import (
 // a Route is either asked for by OnlyPlans or has no say in what happens.
 func TestOnlyPlansAsksForAllThatARouteDoes(t *testing.T) {
 	asked := map[string]bool{"request": true, "response": true, "trailers": true, "timeout": true, "breaker": true, "format": true, "upstreamFormat": true, "redact": true, "rateLimit": true, "fault": true}
-	noSay := map[string]bool{"name": true, "off": true, "match": true, "onError": true, "limits": true, "position": true, "cases": true, "outbound": true}
+	noSay := map[string]bool{"name": true, "off": true, "shadow": true, "match": true, "onError": true, "limits": true, "position": true, "cases": true, "outbound": true}
 	if !new(Route).OnlyPlans() {
 		t.Error("a route that does nothing does only plans")
 	}

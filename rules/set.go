@@ -16,9 +16,10 @@ type File struct {
 // Set is a compiled directory of rule files. It is immutable and safe for
 // concurrent use. The zero Set has no routes: everything passes untouched.
 type Set struct {
-	routes []*Route
-	hash   string
-	index  index
+	routes  []*Route
+	hash    string
+	index   index  // of the routes that act
+	shadows *index // of those in shadow; nil if there are none
 }
 
 // Routes returns the routes in file order. The caller must not change the slice.
@@ -79,6 +80,7 @@ type Limits struct {
 type Route struct {
 	name                   string
 	off                    bool // checked only: mode is off
+	shadow                 bool // mode is shadow
 	match                  conditions
 	request                *Steps
 	response               *Steps
