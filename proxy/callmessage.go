@@ -85,6 +85,9 @@ func (x *exchange) stepMessage(phase rules.Phase, fromCaller bool, m *frame) ([]
 	if fromCaller {
 		format = x.inputCodec()
 	}
+	if fromCaller || x.record.Attempts > 0 { // else it is a fallback's
+		x.shade.half(fromCaller).addMessage(m.bytes())
+	}
 	left, edited, err := x.stepStreamed(phase, fromCaller, streamed{data: m.bytes(), format: format, unknown: x.schemaErr})
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 type dryLane struct {
 	*exchange
 	q        *Question
+	shade    *shade // what the question is taken from in place of bodies; nil: it is asked by somebody
 	answered *Answer
 	sentBody []byte
 	returned []byte
@@ -34,6 +36,11 @@ func (x *dryLane) send() (err error) {
 	}
 	if err := x.asks(); err != nil {
 		return err
+	}
+	if x.shade != nil {
+		x.response.body = x.shade.response.body(x.exchange)
+		x.ends("")
+		return nil
 	}
 	data := x.q.ResponseBody
 	if x.request.in.Method == http.MethodHead || bodiless(x.q.Response.Status) {
@@ -64,6 +71,10 @@ func (x *dryLane) asks() error {
 
 // ends notes how a gRPC call ends.
 func (x *dryLane) ends(code rules.Code) {
+	if x.shade != nil {
+		x.record.Response.Trailers = x.shade.trailers
+		return
+	}
 	if code == "" {
 		code = "OK"
 	}
@@ -85,9 +96,11 @@ func (x *dryLane) respond() (err error) {
 			x.record.Response.Trailers = x.response.trailers
 		}
 		return x.stepCallEnd()
-	case !x.hasBody():
+	case !x.hasBody() || x.shade != nil && !x.shade.trails():
 		x.skipTrailers()
 		return nil
+	case x.shade != nil:
+		return x.stepEnd(x.shade.trailers)
 	}
 	if x.record.Answered != "" {
 		return x.stepEnd(nil) // of a fallback
@@ -109,7 +122,11 @@ func (x *dryLane) stepCallEnd() error {
 func passThrough(b *body) ([]byte, error) {
 	out, _ := b.outgoing()
 	defer out.Close()
-	return io.ReadAll(out)
+	data, err := io.ReadAll(out)
+	if errors.Is(err, errCut) && b.messages == nil && b.form == nil {
+		return data, nil // no step sees it
+	}
+	return data, err
 }
 
 // answer implements [wire].
@@ -135,8 +152,9 @@ func (x *dryLane) call() error {
 	x.readByMessage = true
 	x.stream = streamRules{generation: x.set.Number, route: x.route, params: x.params}
 	x.describe()
-	if err := x.callHalf(true, x.q.Body, x.q.Messages); err != nil {
-		return err
+	cut := x.callHalf(true, x.q.Body, x.q.Messages)
+	if cut != nil && !errors.Is(cut, errCut) {
+		return cut
 	}
 	if err := x.injectFault(x.ctx); err != nil {
 		return err
@@ -145,23 +163,34 @@ func (x *dryLane) call() error {
 		return x.callFallBack(err)
 	}
 	if err := x.asks(); err != nil {
-		return err
+		return cmp.Or(cut, err)
 	}
-	code := x.q.ResponseCode
-	if x.method != nil && !x.method.ServerStreaming {
-		x.status = cmp.Or(code, "OK")
-	}
-	if code == "" || code == "OK" || len(x.q.ResponseBody) > 0 || x.q.ResponseMessages != nil {
-		if err := x.callHalf(false, x.q.ResponseBody, x.q.ResponseMessages); err != nil {
+	if x.shade != nil {
+		if done, err := x.shadedAnswer(cut); done || err != nil {
 			return err
 		}
-	} else if err := x.stepHead(x.route.Response(), &x.response, &x.record.Response, x.response.in); err != nil {
+	} else if err := x.givenAnswer(); err != nil {
 		return err
+	}
+	if cut != nil {
+		return cut
 	}
 	x.record.Status, x.began = http.StatusOK, true
 	x.ends(x.q.ResponseCode)
 	x.outcome.GRPCStatus = x.record.GRPCStatus
 	return x.stepCallEnd()
+}
+
+// givenAnswer takes the response of a question through its steps.
+func (x *dryLane) givenAnswer() error {
+	code := x.q.ResponseCode
+	if x.method != nil && !x.method.ServerStreaming {
+		x.status = cmp.Or(code, "OK")
+	}
+	if code == "" || code == "OK" || len(x.q.ResponseBody) > 0 || x.q.ResponseMessages != nil {
+		return x.callHalf(false, x.q.ResponseBody, x.q.ResponseMessages)
+	}
+	return x.stepHead(x.route.Response(), &x.response, &x.record.Response, x.response.in)
 }
 
 // callHalf takes the messages of a half through their steps.
@@ -173,10 +202,15 @@ func (x *dryLane) callHalf(fromCaller bool, body []byte, messages [][]byte) erro
 		streams, response = x.method != nil && x.method.ClientStreaming, nil
 	}
 	unary := x.method != nil && !streams
-	if messages == nil {
+	var cut error
+	switch {
+	case x.shade != nil:
+		messages, cut = x.shade.messages(fromCaller, x.route.Limits())
+		unary = unary && len(messages) > 0
+	case messages == nil:
 		messages = [][]byte{body}
 	}
-	if unary && len(messages) != 1 {
+	if unary && len(messages) != 1 && x.shade == nil {
 		x.problem = fmt.Errorf("%s/%s takes one message, not %d", x.method.Service, x.method.Name, len(messages))
 		return x.problem
 	}
@@ -202,7 +236,7 @@ func (x *dryLane) callHalf(fromCaller bool, body []byte, messages [][]byte) erro
 			return err
 		}
 	}
-	return nil
+	return cut
 }
 
 // callFallBack answers a call that the breaker refused.
@@ -234,7 +268,7 @@ func (x *dryLane) callFallBack(refused error) error {
 // a descriptor it is as if nobody could read it.
 func (x *dryLane) encodeMessage(format codec.Codec, text []byte) ([]byte, error) {
 	reader := x.p.Codecs.Default()
-	if format == nil || reader == nil || len(text) == 0 {
+	if format == nil || reader == nil || len(text) == 0 || x.shade != nil {
 		return text, nil
 	}
 	value, _, err := reader.Decode(text, codec.Limits{})

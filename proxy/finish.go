@@ -88,9 +88,11 @@ func (x *exchange) finish(err error) {
 		x.wire.answer(a)
 	}
 	x.complete()
+	x.endShade() // before anything is hidden: shadow.go
 	x.hide()
 	x.cancel(errFinished)
 	x.p.Observer.Observe(&x.record)
+	x.shade.queue()
 	x.wire.finished(err, abort)
 }
 

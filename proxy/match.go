@@ -22,6 +22,7 @@ func (x *exchange) match() error {
 		x.record.Route = x.route.Name()
 		x.hides(x.route.Redact())
 	}
+	x.shadow() // shadow.go
 	if err != nil {
 		return x.matchFailed(err)
 	}

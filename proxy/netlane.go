@@ -72,6 +72,9 @@ func (x *netLane) send() error {
 	head := responseHead(x.answered)
 	x.response.in, x.response.out = head, head
 	x.response.body = body{x: x.exchange, stream: x.answered.Body, size: x.answered.ContentLength}
+	if x.shade != nil && x.answered.Body != http.NoBody {
+		x.response.body.stream = x.shade.response.reader(x.answered.Body, x.answered.ContentLength)
+	}
 	x.headCame()
 	return nil
 }

@@ -129,6 +129,7 @@ type Proxy struct {
 	buffers sock.Buffers // of the relay lane
 	watch   *watch.Watch // of conns in the relay lane
 	watched bool         // somebody observes
+	shadows *shadows     // nil of one that only computes
 
 	instant   time.Time        // that exchanges see; zero: the clock's
 	stepClock func() time.Time // times steps that run in place too; nil: not worth it
@@ -148,6 +149,8 @@ type Proxy struct {
 	quietSince time.Time     // when the last connection ended
 
 	wait sync.WaitGroup // every goroutine that the proxy started
+
+	stopShadows context.CancelFunc
 }
 
 // New checks cfg and returns a Proxy that is not serving yet.
@@ -197,6 +200,10 @@ func New(cfg Config) (*Proxy, error) {
 	p.transports = newTransports()
 	p.http2 = p.newFront()
 	p.wait.Go(p.followRules)
+	p.shadows = newShadows(p)
+	var shadowing context.Context
+	shadowing, p.stopShadows = context.WithCancel(context.Background())
+	p.wait.Go(func() { p.shadows.work(shadowing) })
 	return p, nil
 }
 
@@ -286,6 +293,7 @@ func (p *Proxy) Close() {
 		close(p.done)
 	}
 	p.closed = true
+	p.stopShadows()
 	fronts := p.fronts
 	for c := range p.conns {
 		c.abort(&Error{Origin: OriginSluice, Reason: "closed"})

@@ -40,6 +40,7 @@ func (b *body1) Read(p []byte) (int, error) {
 		}
 		n, data, _, err := b.frame.Next(got[:min(len(got), len(p))])
 		copied := copy(p, data)
+		b.shadePassed(data[:copied])
 		if !b.passing {
 			b.kept = append(b.kept, got[:n]...)
 		}
@@ -48,6 +49,7 @@ func (b *body1) Read(p []byte) (int, error) {
 			return copied, err
 		}
 	}
+	b.shadePassed(nil)
 	return 0, io.EOF
 }
 
@@ -64,13 +66,15 @@ func (b *body1) readAll(size int64) ([]byte, error) {
 			}
 			continue
 		}
-		n, _, _, err := b.frame.Next(got)
+		n, data, _, err := b.frame.Next(got)
+		b.shadePassed(data)
 		b.kept = append(b.kept, got[:n]...)
 		b.in.Discard(n)
 		if err != nil {
 			return b.kept, err
 		}
 	}
+	b.shadePassed(nil)
 	return b.kept, nil
 }
 
@@ -99,6 +103,7 @@ func (b *body1) endedBy(err error) error {
 	case !errors.Is(err, io.EOF):
 		return err
 	case b.frame.End() == nil:
+		b.x.shade.half(!b.response).end()
 		return io.EOF
 	}
 	return io.ErrUnexpectedEOF
@@ -108,6 +113,18 @@ func (b *body1) Close() error { return nil }
 
 // passOn makes Read forget what it has read.
 func (b *body1) passOn() { b.passing, b.kept = true, nil }
+
+// shadePassed shows payload to the route in shadow, and whether it was the last.
+func (b *body1) shadePassed(data []byte) {
+	if b.x.shade == nil {
+		return
+	}
+	d := b.x.shade.half(!b.response)
+	d.add(data)
+	if b.frame.Done() {
+		d.end()
+	}
+}
 
 // done reports whether nothing is left on the wire.
 func (b *body1) done() bool { return b.in == nil || b.frame.Done() }
@@ -128,7 +145,7 @@ func (b *body1) drop() error {
 // pass finds how much of p, the next wire bytes, belongs to the body, and shows
 // the payload among them to whoever looks at what passes.
 func (b *body1) pass(p []byte, seen, judged *capture) (n int, err error) {
-	if seen == nil && judged == nil {
+	if seen == nil && judged == nil && b.x.shade == nil {
 		n, _, err := b.frame.Pass(p)
 		return n, err
 	}
@@ -137,10 +154,12 @@ func (b *body1) pass(p []byte, seen, judged *capture) (n int, err error) {
 		n += took
 		seen.add(data)
 		judged.add(data)
+		b.shadePassed(data)
 		if err != nil {
 			return n, err
 		}
 	}
+	b.shadePassed(nil)
 	return n, nil
 }
 
@@ -148,7 +167,7 @@ func (b *body1) pass(p []byte, seen, judged *capture) (n int, err error) {
 // much of it that it is worth a pipe. -1 is all until the connection's end.
 func (b *body1) bulk(seen, judged *capture) int64 {
 	run := b.frame.Run()
-	if run < spliceFrom || b.x.deadlines.watchesIdle() || judged != nil || len(b.in.Buffered()) > 0 || !seen.full() {
+	if run < spliceFrom || b.x.deadlines.watchesIdle() || judged != nil || len(b.in.Buffered()) > 0 || !seen.full() || b.x.shade.half(!b.response).wants() {
 		return 0
 	}
 	if b.frame.Remaining() < 0 && run > 1<<62 {

@@ -24,6 +24,9 @@ type inline2 struct {
 // begin opens the stream upstream as it came.
 func (x *inline2) begin(head *http2.Head, end bool) {
 	x.r.c.exchanges.Add(1)
+	if end {
+		x.told.ended(OriginCaller)
+	}
 	up := x.r.upstream()
 	var err error
 	p := x.caller.Priority()
@@ -39,6 +42,9 @@ func (x *inline2) requestData(data []byte, end bool) {
 		if x.told != nil {
 			x.told.capture(OriginCaller, data, x.r.c.p.Capture)
 		}
+		if end {
+			x.told.ended(OriginCaller)
+		}
 		x.mu.Unlock()
 	}
 	x.upstream.SendData(data, end)
@@ -47,6 +53,7 @@ func (x *inline2) requestData(data []byte, end bool) {
 // requestTrailers passes the request's trailers on.
 func (x *inline2) requestTrailers(head *http2.Head) {
 	x.mu.Lock()
+	x.told.ended(OriginCaller)
 	if x.told != nil {
 		x.told.record.Request.Trailers = x.r.seen(head, trailers2).head.Fields
 	}
@@ -165,7 +172,11 @@ func (x *inline2) over(now time.Time, err *Error) {
 	}
 	c := x.r.c
 	if c.p.watched {
+		if err == nil {
+			x.told.ended(OriginUpstream)
+		}
 		c.p.Observer.Observe(x.told.finish(now, err))
+		x.told.finishShade()
 	}
 	x.told.forget()
 	x.told = nil

@@ -72,11 +72,12 @@ func (h ruledCaller) Request(s *http2.Stream, head *http2.Head, end, tooLarge bo
 	switch route := found.match.Route; {
 	case found.err != nil || r.c.hidden(seen.head) != nil:
 	case route == nil:
+		t.shade = r.c.shadeOf(found.set, &t.call, found.started, nil)
 		x := &inline2{r: r, caller: s, told: t}
 		s.Owner = x
 		x.begin(head, end)
 		return
-	case end:
+	case end, found.set.Shadows(r.c.Direction, r.c.port()): // a route in shadow follows exchanges with a story of their own
 	default:
 		if method := r.plans(route, head, seen); method != nil {
 			s.Owner = r.plan(s, head, seen, method, t, found)

@@ -167,16 +167,22 @@ func (b *callerBody2) Read(p []byte) (int, error) {
 		x.caller.SendHead(http2.NewHead(made2(http.StatusContinue, nil)), false)
 		x.r.link.Flush()
 	}
-	return b.x.caller.Read(p)
+	n, err := b.x.caller.Read(p)
+	b.x.shade.half(true).passed(p[:n], err)
+	return n, err
 }
 
 func (b *callerBody2) Close() error { return nil }
 
 // upstreamBody2 is the body of a response that somebody reads.
-type upstreamBody2 struct{ u *http2.Stream }
+type upstreamBody2 struct {
+	u      *http2.Stream
+	shaded *shaded
+}
 
 func (b *upstreamBody2) Read(p []byte) (int, error) {
 	n, err := b.u.Read(p)
+	b.shaded.passed(p[:n], err)
 	return n, asUpstream2(err)
 }
 

@@ -179,7 +179,7 @@ func (x *ruledStream) replied(d *http2.Head, end bool) {
 	x.reply, x.replyEnds = d.Fields, end
 	head := responseHead2(d.Status, d.Fields)
 	x.response.in, x.response.out = head, head
-	x.response.body = body{x: &x.exchange, stream: &upstreamBody2{x.upstream}, size: declared2(d.Fields, end)}
+	x.response.body = body{x: &x.exchange, stream: &upstreamBody2{x.upstream, x.shade.half(false)}, size: declared2(d.Fields, end)}
 	if end {
 		x.response.body.stream = http.NoBody
 	}

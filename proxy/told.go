@@ -16,6 +16,7 @@ type told struct {
 	call              rules.Request
 	request, response []byte // room for the bytes of bodies
 	edited            []byte // room for what plans make of the request's
+	shade             *shade // what is kept for a route in shadow; nil: there is none
 }
 
 var allTold = sync.Pool{New: func() any { return new(told) }}
@@ -24,7 +25,7 @@ var allTold = sync.Pool{New: func() any { return new(told) }}
 func (t *told) forget() {
 	t.request, t.response = reused(t.request, t.record.Request.Body.Bytes), reused(t.response, t.record.Response.Body.Bytes)
 	t.edited = kept(t.edited)
-	t.record, t.call = Record{}, rules.Request{}
+	t.record, t.call, t.shade = Record{}, rules.Request{}, nil
 	allTold.Put(t)
 }
 
@@ -42,6 +43,7 @@ func (t *told) capture(from Origin, part []byte, most codec.Bytes) {
 	if from == OriginUpstream {
 		p, room = &t.record.Response.Body, t.response
 	}
+	t.shade.half(from != OriginUpstream).add(part)
 	p.Size += int64(len(part))
 	if p.Bytes == nil {
 		p.Bytes = room
@@ -63,6 +65,22 @@ func (t *told) finish(now time.Time, err *Error) *Record {
 		r.GRPCStatus = grpcStatusOf(&r.Response)
 	}
 	return r
+}
+
+// ended notes that a side has said all that it has to say.
+func (t *told) ended(from Origin) {
+	if t != nil {
+		t.shade.half(from != OriginUpstream).end()
+	}
+}
+
+// finishShade ends the exchange for its route in shadow, once the observers have
+// been told of it.
+func (t *told) finishShade() {
+	if t.shade != nil {
+		t.shade.end(t.record.Response.In, t.record.Response.Trailers)
+		t.shade.queue()
+	}
 }
 
 // grpcStatusOf is what a gRPC call ended with, "" if nobody said.

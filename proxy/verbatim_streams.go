@@ -96,6 +96,7 @@ func (w *way) describe(seen *seenHead) *told {
 		t.record.Protocol = GRPC
 	}
 	seen.begin(&t.record.Request)
+	t.shade = c.shadeOf(c.p.Rules.Load(), call, w.now, nil)
 	return t
 }
 
@@ -163,6 +164,7 @@ func (w *way) addContent(part []byte, ends bool) {
 // end notes that src has ended its side of s. v.mu is held.
 func (w *way) end(s *relayed) {
 	s.ended |= w.side
+	s.told.ended(w.from)
 	if s.ended == callerEnded|upstreamEnded {
 		w.close(s)
 	}
@@ -224,6 +226,7 @@ func (w *way) tell() {
 		if t := s.told; t != nil {
 			s.told = nil // first: an observer that panics is not told again, and keeps what it was lent
 			v.c.p.Observer.Observe(t.finish(w.now, s.err))
+			t.finishShade()
 			t.forget()
 		}
 	}
