@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -39,10 +40,17 @@ func newRoutesCmd() *cobra.Command {
 
 func writeRoutes(to io.Writer, list *admin.RouteList) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ROUTE\tSTEPS\tBREAKER\tON_ERROR\tFILE")
+	shadowed := slices.ContainsFunc(list.Routes, func(r admin.Route) bool { return r.Shadow != nil })
+	column := func(text string) string {
+		if !shadowed {
+			return ""
+		}
+		return text + "\t"
+	}
+	fmt.Fprintf(w, "ROUTE\tSTEPS\tBREAKER\tON_ERROR\t%sFILE\n", column("SHADOW"))
 	for i := range list.Routes {
 		r := &list.Routes[i]
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s:%d\n", printable(r.Name), stepsOf(r), breakerOf(r), r.OnError, printable(r.File), r.Line)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s%s:%d\n", printable(r.Name), stepsOf(r), breakerOf(r), r.OnError, column(modeOf(r)), printable(r.File), r.Line)
 	}
 	return w.Flush()
 }
@@ -51,6 +59,9 @@ func writeRoute(to io.Writer, r *admin.Route) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "route\t%s\nfile\t%s:%d\nsteps\t%s\nbreaker\t%s\non_error\t%s\n",
 		printable(r.Name), printable(r.File), r.Line, stepsOf(r), breakerOf(r), r.OnError)
+	if r.Shadow != nil {
+		writeShadow(w, r.Shadow)
+	}
 	for _, s := range r.Slow {
 		way := "runs as jq"
 		if s.Value {

@@ -177,7 +177,7 @@ func reloadOf(r watch.Result, before *admin.Reload) *admin.Reload {
 func (s *sidecar) openAdmin() (err error) {
 	cfg := admin.Config{
 		Socket: s.config.Admin.Socket, TokenFile: s.config.Admin.TokenFile,
-		Tap: s.tap, Rules: s.live, Breakers: breakerAdmin{s.proxy}, Status: s.status, Config: s.shown, Level: &s.level, Explain: s.explain,
+		Tap: s.tap, Rules: s.live, Breakers: breakerAdmin{s.proxy}, Status: s.status, Shadows: s.shadows, Config: s.shown, Level: &s.level, Explain: s.explain,
 		Drain: func() { s.draining.Do(func() { go s.drainInBackground() }) },
 		Quit:  s.end, Log: s.log,
 	}

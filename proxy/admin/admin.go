@@ -79,6 +79,8 @@ type Config struct {
 	// Explain answers a question as JSON; see tap.Config.Explanation. Its error is
 	// of the question.
 	Explain func(ctx context.Context, q proxy.Question) ([]byte, error)
+	// Shadows are what the routes in shadow would have done, by name.
+	Shadows func(ctx context.Context) map[string]Shadow
 	Status  func() Status  // what is known beside rules and breakers
 	Config  func() any     // what is configured, to be shown as JSON, without secrets
 	Level   *slog.LevelVar // of the process's log

@@ -142,6 +142,7 @@ type Route struct {
 	Breaker  *BreakerRule  `json:"breaker,omitempty"`
 	OnError  rules.OnError `json:"on_error"`
 	Limits   Limits        `json:"limits"`
+	Shadow   *Shadow       `json:"shadow,omitempty"` // of one in shadow; null if the mode is another
 }
 
 // Slow is a part of a route that is no simple program, and why.
@@ -183,17 +184,14 @@ func describe(r *rules.Route) Route {
 	return d
 }
 
-func (s *Server) listRoutes(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) listRoutes(w http.ResponseWriter, r *http.Request) {
 	if s.config.Rules == nil {
 		notPart(w)
 		return
 	}
 	g := s.config.Rules.Load()
-	list := RouteList{g.Number, g.Hash(), make([]Route, 0, len(g.Routes()))}
+	list := RouteList{g.Number, g.Hash(), s.describe(r.Context(), g.Routes()...)}
 	w.Header().Set("ETag", etag(g.Hash()))
-	for _, r := range g.Routes() {
-		list.Routes = append(list.Routes, describe(r))
-	}
 	writeJSON(w, http.StatusOK, list)
 }
 
@@ -210,7 +208,7 @@ func (s *Server) oneRoute(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("ETag", etag(g.Hash()))
-	writeJSON(w, http.StatusOK, describe(routes[i]))
+	writeJSON(w, http.StatusOK, s.describe(r.Context(), routes[i])[0])
 }
 
 // BreakerList is the answer of /breakers.

@@ -68,11 +68,7 @@ func (r *renderer) explanation(ctx context.Context, e *proxy.Explanation) object
 		o.add("breaker", breaker)
 	}
 	if a := e.Answer; a != nil {
-		answer := object{{"status", a.Status}}
-		answer.addIf("grpc_status", string(a.GRPC))
-		answer.addIf("message", a.Message)
-		answer.add("error", a.Error)
-		o.add("answer", answer)
+		o.add("answer", answered(a))
 	}
 	return o
 }

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -39,6 +37,8 @@ func Line(text []byte, style Style) string {
 		parts = p.breaker(&e)
 	case "reload":
 		parts = p.reload(&e)
+	case "shadow":
+		parts = p.shadow(&e)
 	case "dropped":
 		return p.paint(yellow, fmt.Sprintf("... %d events lost: this reader was too slow", e.Count))
 	case "where_error":
@@ -70,6 +70,8 @@ type shown struct {
 	Request, Response                            *shownHalf
 	Steps                                        []struct{ Step, Result string }
 	Breaker, Answered                            string
+	Outcome, Reason, Step                        string // of a shadow
+	Differences                                  []string
 	Error                                        json.RawMessage
 
 	From  string // of a message: caller, upstream; of a breaker: its state
@@ -244,36 +246,10 @@ func (p painter) failed(f failureText) string {
 
 // changes says what rules did to a half.
 func (p painter) changes(which string, h *shownHalf) string {
-	after := h.After
-	if after == nil {
-		return ""
+	if found := h.differences(); len(found) > 0 {
+		return which + " " + p.differences(found)
 	}
-	var found []string
-	for _, part := range []struct {
-		name string
-		text *string
-	}{{"method", after.Method}, {"host", after.Host}, {"path", after.Path}, {"query", after.Query}} {
-		if part.text != nil {
-			found = append(found, "~"+part.name)
-		}
-	}
-	if after.Status != nil {
-		found = append(found, "~status")
-	}
-	if after.Headers != nil {
-		found = diffObjects(found, "", h.Headers, after.Headers)
-	}
-	switch {
-	case after.Format == "":
-	case h.Format == "text" || h.Format == "base64" || after.Format != h.Format:
-		found = append(found, "~body")
-	default:
-		found = diff(found, "", h.Body, after.Body)
-	}
-	if len(found) == 0 {
-		return ""
-	}
-	return which + " " + p.differences(found)
+	return ""
 }
 
 func (p painter) differences(found []string) string {
@@ -295,54 +271,6 @@ func (p painter) differences(found []string) string {
 		painted[i] = p.paint(colour, safe(f))
 	}
 	return strings.Join(painted, " ") + more
-}
-
-// diff appends to found the paths at which a and b differ: +added, -removed,
-// ~changed.
-func diff(found []string, path string, a, b any) []string {
-	x, isObject := a.(map[string]any)
-	y, both := b.(map[string]any)
-	switch {
-	case isObject && both:
-		return diffObjects(found, path+".", x, y)
-	case reflect.DeepEqual(a, b):
-		return found
-	}
-	if v, ok := a.([]any); ok {
-		if w, ok := b.([]any); ok && len(v) == len(w) {
-			for i := range v {
-				found = diff(found, fmt.Sprintf("%s[%d]", path, i), v[i], w[i])
-			}
-			return found
-		}
-	}
-	if path == "" {
-		path = "."
-	}
-	return append(found, "~"+path)
-}
-
-func diffObjects(found []string, path string, a, b map[string]any) []string {
-	keys := slices.Sorted(maps.Keys(a))
-	for k := range b {
-		if _, ok := a[k]; !ok {
-			keys = append(keys, k)
-		}
-	}
-	slices.Sort(keys)
-	for _, k := range keys {
-		v, before := a[k]
-		w, after := b[k]
-		switch {
-		case !before:
-			found = append(found, "+"+path+k)
-		case !after:
-			found = append(found, "-"+path+k)
-		default:
-			found = diff(found, path+k, v, w)
-		}
-	}
-	return found
 }
 
 // arrow shows the service as a dot, and which way the exchange goes.

@@ -55,7 +55,7 @@ const (
 	kindMessage
 	kindOpened
 	kindClosed
-	kindRef // kept as it is, in refs: too rare to pack
+	kindRef // kept as it is, in refs: too rare to pack, or made for it
 )
 
 // reset leaves p empty, and without what is too much to keep for the next one.
@@ -82,14 +82,16 @@ func (p *packer) event(e proxy.Event) {
 	case *proxy.ConnClosed:
 		p.closed(e)
 	default:
-		route, at := "", time.Time{}
+		id, route, at := "", "", time.Time{}
 		switch e := e.(type) {
+		case *proxy.Shadowed:
+			id, route, at = e.Exchange, e.Route, e.At
 		case *proxy.BreakerChange:
 			route, at = routeOfBreaker(e.Name), e.At
 		case *proxy.Reload:
 			at = e.At
 		}
-		p.key(kindRef, "", route, at)
+		p.key(kindRef, id, route, at)
 		p.ref(e, weightOf(e))
 	}
 }

@@ -245,10 +245,10 @@ func (c *cursor) wanted(ctx context.Context, e packed) (object, error) {
 }
 
 // Exchange returns the JSON of the exchange id, with the messages of its stream
-// that are remembered under "messages"; false if it is not remembered.
+// that are remembered under "messages", and with what a route in shadow would have done under "shadow"; false if it is not remembered.
 func (t *Tap) Exchange(ctx context.Context, id string) ([]byte, bool) {
 	var record proxy.Event
-	var messages []object
+	var messages, shadows []object
 	var buf batch
 	from, end := t.ring.bounds()
 	for from < end {
@@ -264,6 +264,8 @@ func (t *Tap) Exchange(ctx context.Context, id string) ([]byte, bool) {
 				record = e.event()
 			case kind == kindMessage:
 				messages = append(messages, t.render.event(ctx, e.event()))
+			case kind == kindRef:
+				shadows = append(shadows, t.render.event(ctx, e.event()))
 			}
 		}
 	}
@@ -273,6 +275,9 @@ func (t *Tap) Exchange(ctx context.Context, id string) ([]byte, bool) {
 	o := t.render.event(ctx, record)
 	if len(messages) > 0 {
 		o.add("messages", messages)
+	}
+	if len(shadows) > 0 {
+		o.add("shadow", shadows[0])
 	}
 	return appendJSON(nil, o), true
 }

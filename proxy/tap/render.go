@@ -52,6 +52,8 @@ func (r *renderer) event(ctx context.Context, e proxy.Event) object {
 				{"slow", int64(e.Counts.Slow)},
 			}},
 		}
+	case *proxy.Shadowed:
+		return r.shadowed(ctx, e)
 	case *proxy.Reload:
 		return r.reload(e)
 	}

@@ -9,7 +9,7 @@
 // # The form of an event
 //
 // An event is one JSON object. Its type comes first: exchange, message, conn,
-// breaker or reload, and dropped for what a reader lost.
+// breaker, reload or shadow, and dropped for what a reader lost.
 //
 //	{"type": "exchange", "id": "..", "time": "..", "conn": "..",
 //	 "direction": "inbound", "protocol": "grpc", "lane": "exchange",
@@ -38,6 +38,12 @@
 // message's bytes, so that there is no body after it. Of gRPC that no rule looked at, a
 // body of several messages is in "messages" instead. What is empty or does not
 // apply is left out, but for the keys shown above "breaker".
+//
+// What a route in shadow would have done is a shadow: with the outcome
+// would_change, unchanged, would_reject, error, skipped or outranked, the
+// exchange's id and target, and "reason" and "step" where they say more. One a
+// second of each outcome has "request", "response" and "messages" as the exchange
+// would have had them, and "differences": the places that would have changed.
 //
 // Values of authorization, cookies and the like read "[redacted]", also for
 // a where. So does what a route's redact names: it is hidden before an event comes

@@ -38,6 +38,8 @@ type Metrics struct {
 	answered  *prometheus.CounterVec
 	steps     *prometheus.CounterVec
 	messages  *prometheus.CounterVec
+	shadows   *prometheus.CounterVec
+	shadowing *prometheus.HistogramVec
 
 	opened *prometheus.CounterVec
 	closed *prometheus.CounterVec
@@ -97,6 +99,13 @@ func NewMetrics(c MetricsConfig) *Metrics {
 	m.steps = counter("sluice_steps_total", "Steps of rules, by what they did.", "route", "step", "result")
 	m.messages = counter("sluice_stream_messages_total", "Messages of streams that passed a route's steps, from caller or upstream.", "route", "from", "edited")
 
+	m.shadows = counter("sluice_shadow_total", "Exchanges past a route in shadow, by what it would have done: would_change, unchanged, would_reject, error, skipped, outranked. Reason is that of error and skipped.", "route", "outcome", "reason")
+	m.shadowing = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "sluice_shadow_step_duration_seconds", Help: "How long steps of routes in shadow ran.",
+		Buckets: []float64{.000001, .00001, .0001, .001, .01, .1, 1},
+	}, []string{"route", "step"})
+	m.registry.MustRegister(m.shadowing)
+
 	m.opened = counter("sluice_connections_opened_total", "Accepted connections.", "direction")
 	m.closed = counter("sluice_connections_closed_total", "Ended connections. Reason is empty for a clean end.", "direction", "protocol", "lane", "reason")
 	m.active = gauge("sluice_connections_active", "Open connections.", "direction")
@@ -135,6 +144,8 @@ func (m *Metrics) Observe(e proxy.Event) {
 		m.exchange(e)
 	case *proxy.Message:
 		m.message(e)
+	case *proxy.Shadowed:
+		m.shadow(e)
 	case *proxy.ConnOpened:
 		m.opened.WithLabelValues(string(e.Direction)).Inc()
 		m.active.WithLabelValues(string(e.Direction)).Inc()
@@ -144,6 +155,13 @@ func (m *Metrics) Observe(e proxy.Event) {
 		m.breaker(e)
 	case *proxy.Reload:
 		m.reload(e)
+	}
+}
+
+func (m *Metrics) shadow(e *proxy.Shadowed) {
+	m.shadows.WithLabelValues(e.Route, string(e.Outcome), e.Reason).Inc()
+	for i := range e.Steps {
+		m.shadowing.WithLabelValues(e.Route, e.Steps[i].Step).Observe(e.Steps[i].Took.Seconds())
 	}
 }
 

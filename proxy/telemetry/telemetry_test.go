@@ -67,6 +67,8 @@ func everyEvent() []proxy.Event {
 	return []proxy.Event{
 		record("orders", 200), record("orders", 200), failed, grpc, reset,
 		&proxy.Message{Route: "orders", Upstream: true, Edited: true, Steps: []rules.StepReport{{Step: "response[0].jq", Result: "failed"}}},
+		&proxy.Shadowed{Exchange: "x1", Route: "orders.v2", Outcome: proxy.ShadowChange, Steps: []rules.StepReport{{Step: "request[0].jq", Result: "ran", Took: time.Millisecond}}},
+		&proxy.Shadowed{Exchange: "x2", Route: "orders.v2", Outcome: proxy.ShadowError, Reason: "jq_error"},
 		&proxy.ConnOpened{Conn: conn}, &proxy.ConnOpened{Conn: conn},
 		&proxy.ConnClosed{Conn: conn, Protocol: proxy.Raw, Lane: proxy.LaneSplice, Sent: 10, Received: 20, Duration: time.Second, Error: &proxy.Error{Origin: proxy.OriginUpstream, Reason: "reset"}},
 		&proxy.BreakerChange{Name: "pay@pay:80", From: "closed", To: "open", Counts: rules.Counts{Requests: 20, Failures: 11}},

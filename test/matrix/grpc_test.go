@@ -27,12 +27,7 @@ func (c callCase) variant() string { return c.method.name + " " + c.encoding.Str
 // TestCallsAreTheSameInEveryLane runs all rows of callActions.
 func TestCallsAreTheSameInEveryLane(t *testing.T) {
 	testbed.Leaks(t)
-	var files []rules.File
-	for _, a := range callActions {
-		if a.rule != "" {
-			files = append(files, ruleFile(a.name, fmt.Sprintf(`grpc: "matrix.v1.Items/*", headers: {%s: %s}`, actionField, a.name), a.rule))
-		}
-	}
+	files := callFiles()
 	up, service, all := startUpstream(t), newItems(t), lanes(t)
 	var cars []*sidecars
 	for _, l := range all {
@@ -62,6 +57,16 @@ func TestCallsAreTheSameInEveryLane(t *testing.T) {
 			g.compare(t, "grpc-"+a.name)
 		})
 	}
+}
+
+// callFiles are the rule files of the rows.
+func callFiles() (files []rules.File) {
+	for _, a := range callActions {
+		if a.rule != "" {
+			files = append(files, ruleFile(a.name, fmt.Sprintf(`grpc: "matrix.v1.Items/*", headers: {%s: %s}`, actionField, a.name), a.rule))
+		}
+	}
+	return files
 }
 
 func (a *callAction) cases() []callCase {

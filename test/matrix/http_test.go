@@ -28,17 +28,7 @@ func (c httpCase) variant() string {
 // TestHTTPIsTheSameInEveryLane runs all rows of httpActions.
 func TestHTTPIsTheSameInEveryLane(t *testing.T) {
 	testbed.Leaks(t)
-	var files []rules.File
-	for _, a := range httpActions {
-		if a.rule == "" {
-			continue
-		}
-		match := fmt.Sprintf("http: /%s/", a.name)
-		if a.where != "" {
-			match += fmt.Sprintf(", where: '%s'", a.where)
-		}
-		files = append(files, ruleFile(a.name, match, a.rule))
-	}
+	files := httpFiles()
 	up := startUpstream(t)
 	all := lanes(t)
 	var cars []*sidecars
@@ -61,6 +51,21 @@ func TestHTTPIsTheSameInEveryLane(t *testing.T) {
 			g.compare(t, "http-"+a.name)
 		})
 	}
+}
+
+// httpFiles are the rule files of the rows.
+func httpFiles() (files []rules.File) {
+	for _, a := range httpActions {
+		if a.rule == "" {
+			continue
+		}
+		match := fmt.Sprintf("http: /%s/", a.name)
+		if a.where != "" {
+			match += fmt.Sprintf(", where: '%s'", a.where)
+		}
+		files = append(files, ruleFile(a.name, match, a.rule))
+	}
+	return files
 }
 
 func framedInProtocols() []httpCase {

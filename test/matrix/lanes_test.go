@@ -70,6 +70,7 @@ type sidecar struct {
 	told     *sync.Cond // a record was added
 	records  map[string]*proxy.Record
 	messages map[string][]*proxy.Message // by exchange
+	shadowed map[string]*proxy.Shadowed  // by exchange
 }
 
 // caseField is the request's field that names its case, and is left out of
@@ -85,6 +86,9 @@ func (s *sidecar) Observe(e proxy.Event) {
 		s.told.Broadcast()
 	case *proxy.Message:
 		s.messages[e.Exchange] = append(s.messages[e.Exchange], e.Clone())
+	case *proxy.Shadowed:
+		s.shadowed[e.Exchange] = e
+		s.told.Broadcast()
 	}
 }
 
@@ -113,7 +117,7 @@ func startSidecar(t *testing.T, l lane, upstream string, files []rules.File) *si
 	listener := testbed.Loopback(t)
 	s := &sidecar{
 		addr: listener.Addr().String(), upstream: upstream,
-		records: map[string]*proxy.Record{}, messages: map[string][]*proxy.Message{},
+		records: map[string]*proxy.Record{}, messages: map[string][]*proxy.Message{}, shadowed: map[string]*proxy.Shadowed{},
 	}
 	s.told = sync.NewCond(&s.mu)
 	set, problems := rules.Compile(files)
