@@ -31,8 +31,8 @@ type exchange struct {
 	route     *rules.Route // nil: untouched
 	params    rules.Params
 
-	shade  *shade // what is kept for a route in shadow; nil: there is none
-	pinned bool   // new rules do not reach its messages
+	shade    *shade // what is kept for a route in shadow; nil: there is none
+	inShadow bool   // its own route is one: limits and faults do not act, and new rules do not reach its messages
 
 	kind     callKind         // how gRPC-like the request is
 	method   *protobuf.Method // of a gRPC call, once it was looked up

@@ -17,6 +17,9 @@ var _ rules.Limiter = (*exchange)(nil)
 
 // Allow implements [rules.Limiter]: the instant is that of the exchange.
 func (x *exchange) Allow(l *rules.RateLimit, key string) (wait time.Duration, ok bool) {
+	if x.inShadow {
+		return 0, true
+	}
 	return x.p.limiters.Get(x.route.Name(), l.Spec, l.Interval, l.Burst).Allow(key, x.record.Started)
 }
 
@@ -49,7 +52,7 @@ func (x *exchange) limit() error {
 // asked the breaker yet, nor the upstream. An explanation waits for nothing, and
 // takes every sample.
 func (x *exchange) injectFault(ctx context.Context) error {
-	if x.route == nil || x.route.Fault() == nil {
+	if x.route == nil || x.route.Fault() == nil || x.inShadow {
 		return nil
 	}
 	f, hit := x.route.Fault(), x.faulty

@@ -191,7 +191,7 @@ func (s *streamRules) steps(fromCaller bool) *rules.Steps {
 // Head steps do not run again, and the upstream stays. A head that cannot be
 // matched keeps the rules it had, and so does a call of one message each way.
 func (x *exchange) rulesNow() streamRules {
-	if x.pinned || x.method != nil && !x.method.ClientStreaming && !x.method.ServerStreaming {
+	if x.inShadow || x.method != nil && !x.method.ClientStreaming && !x.method.ServerStreaming {
 		return x.stream
 	}
 	x.mu.Lock()

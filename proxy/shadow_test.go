@@ -145,9 +145,9 @@ func TestAWebSocketPassesAsItIsBesideARouteInShadow(t *testing.T) {
 	}
 }
 
-func TestABreakerInShadowNeverOpens(t *testing.T) {
+func TestBreakersLimitsAndFaultsInShadowDoNotAct(t *testing.T) {
 	s := startSidecar(t, startHTTP(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }),
-		[]string{"mode: shadow\nupstream: {breaker: {trip: .requests >= 1, fallback: {status: 200}}}\n"})
+		[]string{"mode: shadow\nrate_limit: {rate: 1/h, burst: 1}\nfault: {delay: 1h, abort: {status: 418}}\nupstream: {breaker: {trip: .requests >= 1, fallback: {status: 200}}}\n"})
 	for range 5 {
 		resp, err := client(t, false).Get("http://" + s.addr + "/a")
 		if err != nil {

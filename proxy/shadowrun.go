@@ -91,7 +91,7 @@ func (h *shade) outcome(ctx context.Context) *Shadowed {
 	x := &dryLane{exchange: new(exchange), q: &Question{Head: h.call.Head, Response: h.reply}, shade: h}
 	x.open(c, x, arrival{lane: LaneNone, protocol: h.protocol, head: h.call.Head, ctx: c.ctx})
 	x.adopt(&found2{match: h.match, set: h.set, id: h.call.ID, started: h.started})
-	x.pinned, x.seesAll, x.websocket = true, true, h.websocket
+	x.inShadow, x.seesAll, x.websocket = true, true, h.websocket
 	x.hides(h.redact)
 	x.request.body = h.request.body(x.exchange)
 	err := x.guarded()
