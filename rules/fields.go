@@ -268,7 +268,7 @@ func limitsTable() document.Table[limitsText] {
 		document.Key("message", document.Size(), func(t *l) *size { return &t.message },
 			"Of one gRPC message; 4MiB.").Such("4MiB"),
 		document.Key("steps", document.Int(1, 1<<40), func(t *l) *number { return &t.steps },
-			"Instructions of one run of a jq program; 5000000."),
+			"Instructions of all jq programs that one message meets; 5000000. What a program makes counts too: one for about 24 bytes."),
 		document.Key("time", document.Duration(), func(t *l) *span { return &t.time },
 			"Of one run of a jq program; 1s.").Such("1s"),
 	}

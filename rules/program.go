@@ -131,7 +131,7 @@ var errMany = errors.New("more than one result")
 
 // run calls emit with each result.
 func (p *program) run(ctx context.Context, input any, s *scope, l Limits, emit func(any) error) error {
-	limits := jq.Limits{Steps: l.Steps, Time: l.Time, Output: int64(max(l.Body, outputFloor))}
+	limits := jq.Limits{Steps: l.Steps, Time: l.Time, Output: int64(max(l.Body, outputFloor)), Account: s.steps}
 	return p.jq.Run(ctx, input, s.values(p), limits, s.now, emit)
 }
 
@@ -219,6 +219,8 @@ type scope struct {
 	body     any
 	index    int
 	now      time.Time
+
+	steps *int64 // that are left to the programs of one run; nil: each has all
 
 	requestView, responseView map[string]any
 }

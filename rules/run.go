@@ -96,13 +96,17 @@ type run struct {
 	scope    scope
 	out      Out
 	messages []codec.Value // what the steps so far left of the message
+	left     int64         // instructions that are left to the programs to come
 }
 
 func newRun(s *Steps, in In) *run {
-	return &run{
+	r := &run{
 		In: in, limits: s.route.limits, out: Out{Head: in.Head},
 		scope: scope{request: in.Request, params: in.Params, response: in.Response, status: in.Status, index: in.Index, now: in.Now},
+		left:  s.route.limits.Steps,
 	}
+	r.scope.steps = &r.left
+	return r
 }
 
 // clock is the instant now, or always the same one if nobody wants to know.

@@ -72,7 +72,7 @@ const (
 type Limits struct {
 	Body    codec.Bytes   // of an HTTP body kept for a rule; 8 MiB
 	Message codec.Bytes   // of one gRPC message; 4 MiB
-	Steps   int64         // jq instructions of one program run; 5,000,000
+	Steps   int64         // jq instructions of all steps on one message, and of each other program; 5,000,000
 	Time    time.Duration // of one program run, a backstop; 1 s
 }
 

@@ -14,7 +14,7 @@ func shareSet(t *testing.T) *rules.Set {
 	set, problems := rules.Compile([]rules.File{
 		{Name: "rules/z.yaml", Text: []byte("match: {http: /both}\nrequest: [{jq: .own = true}]\nlimits: {steps: 77}\n")},
 		{Name: "rules/_all.yaml", Text: []byte("request: [{jq: .all = 1}]\nresponse: [{head: '.headers[\"x-all\"] = \"1\"'}]\nlimits: {body: 1KiB, message: 1KiB}\non_error: pass\n")},
-		{Name: "rules/_inbound.yaml", Text: []byte("request:\n  - when: .stop\n    reject: {status: 418}\nlimits: {body: 2KiB, steps: 5}\n")},
+		{Name: "rules/_inbound.yaml", Text: []byte("request:\n  - when: .stop\n    reject: {status: 418}\nlimits: {body: 2KiB, steps: 55}\n")},
 		{Name: "rules/_outbound.yaml", Text: []byte("request: [{jq: .out = .all}]\non_error: reject\n")},
 		{Name: "rules/in.yaml", Text: []byte("match: {direction: inbound, http: /in}\n")},
 		{Name: "rules/out.yaml", Text: []byte("match: {direction: outbound, http: /out}\non_error: pass\n")},
@@ -46,7 +46,7 @@ func TestSharedFilesRunBeforeTheOwnOfEveryMatchedRoute(t *testing.T) {
 	}{
 		{rules.Inbound, "/both", `z pass 2048 1024 77: _all.request[0].jq ran, _inbound.request[0].reject when_false, request[0].jq ran: map[all:1 own:true stop:false]`},
 		{rules.Outbound, "/both", `z reject 1024 1024 77: _all.request[0].jq ran, _outbound.request[0].jq ran, request[0].jq ran: map[all:1 out:1 own:true stop:false]`},
-		{rules.Inbound, "/in", `in pass 2048 1024 5: _all.request[0].jq ran, _inbound.request[0].reject when_false: map[all:1 stop:false]`},
+		{rules.Inbound, "/in", `in pass 2048 1024 55: _all.request[0].jq ran, _inbound.request[0].reject when_false: map[all:1 stop:false]`},
 		{rules.Outbound, "/out", `out pass 1024 1024 5000000: _all.request[0].jq ran, _outbound.request[0].jq ran: map[all:1 out:1 stop:false]`},
 	} {
 		r, q := matched(t, set, test.direction, test.path)

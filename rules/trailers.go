@@ -44,8 +44,8 @@ func (t *Trailers) Run(ctx context.Context, in TrailersIn) (left Fields, reports
 	if t == nil {
 		return in.Fields, nil, nil
 	}
-	r := &run{In: In{Clock: in.Clock}, limits: t.route.limits}
-	r.scope = scope{request: in.Request, params: in.Params, response: in.Response, now: in.Now}
+	r := &run{In: In{Clock: in.Clock}, limits: t.route.limits, left: t.route.limits.Steps}
+	r.scope = scope{request: in.Request, params: in.Params, response: in.Response, now: in.Now, steps: &r.left}
 	if in.GRPC {
 		r.scope.status = grpcStatusOf(in.Fields)
 	}

@@ -39,6 +39,10 @@ type Limits struct {
 	Steps  int64         // 5,000,000
 	Time   time.Duration // looked at every few thousand steps; 1 s
 	Output int64         // of all results together, and of any one string made on the way, in bytes of JSON; 8 MiB
+
+	// Account, if there is one, has the steps that are left to several runs, in place of
+	// Steps. A run takes what it uses from it.
+	Account *int64
 }
 
 func (l Limits) withDefaults() Limits {

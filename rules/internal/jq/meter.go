@@ -20,6 +20,7 @@ type meter struct {
 	longest int64 // bytes of the longest string
 	over    error
 
+	account *int64 // nil if nothing is left to other runs
 	parent  context.Context //nolint:containedctx // a meter is a context: gojq asks it once for each instruction
 	allowed time.Duration
 	began   time.Time // zero until the first look: short runs never ask the clock
@@ -29,6 +30,9 @@ type meter struct {
 func (m *meter) start(ctx context.Context, l Limits) {
 	m.parent, m.over, m.allowed, m.began = ctx, nil, l.Time, time.Time{}
 	m.left, m.output, m.longest = l.Steps, l.Output, l.Output
+	if m.account = l.Account; m.account != nil {
+		m.left = *m.account
+	}
 	m.lookAt = max(m.left-stride, -1)
 }
 

@@ -50,7 +50,10 @@ func (p *Program) machine() (*machine, error) {
 const maxIdleText = 1 << 10
 
 func (p *Program) release(m *machine) {
-	m.parent, m.now = nil, time.Time{}
+	if m.account != nil {
+		*m.account = max(m.left, 0)
+	}
+	m.account, m.parent, m.now = nil, nil, time.Time{}
 	clear(m.slots)
 	clear(m.scratch[:])
 	if cap(m.made) > maxIdleText {
