@@ -23,10 +23,22 @@ const (
 const (
 	memoryRatio     = 12
 	memoryContainer = 48
-	memoryItem      = 32 // of an array
-	memoryMember    = 40 // of an object, which has room for eight
-	memoryOpen      = 48 // of an array that is still open: it waits, and is then copied
+	memoryItem      = 40  // of an array
+	memoryMember    = 80  // of an object
+	memoryOpen      = 64  // of an element of a long array, which has to wait for the others
+	memoryOpening   = 192 // of a member of a large object, which has
 )
+
+// objectMemory is what an object of n members takes, and n of them that wait.
+func objectMemory(n int) int {
+	switch {
+	case n <= 8: // it has room for so many
+		return memoryContainer + 8*memoryMember/2
+	case n <= 1<<10:
+		return memoryContainer + n*memoryMember
+	}
+	return memoryContainer + n*memoryOpening
+}
 
 // memoryFor is what values may take where a text may have size bytes.
 func memoryFor(size codec.Bytes) int { return memoryRatio * int(max(size, 8*codec.MiB)) }
@@ -202,7 +214,9 @@ func (d *decoder) object() (codec.Value, error) {
 		if err != nil {
 			return nil, err
 		}
-		d.names, d.values = append(d.names, name), append(d.values, v)
+		if d.names, d.values = append(d.names, name), append(d.values, v); len(d.values)-base > d.memory/memoryOpening {
+			return nil, errItems()
+		}
 		d.space()
 		if d.at('}') {
 			break
@@ -215,7 +229,7 @@ func (d *decoder) object() (codec.Value, error) {
 	}
 	d.close()
 	names := d.names[nameBase:]
-	if d.memory -= memoryContainer + max(8, len(names))*memoryMember; d.memory < 0 {
+	if d.memory -= objectMemory(len(names)); d.memory < 0 {
 		return nil, errItems()
 	}
 	o := make(map[string]any, len(names))

@@ -20,7 +20,7 @@ type meter struct {
 	longest int64 // bytes of the longest string
 	over    error
 
-	account *int64 // nil if nothing is left to other runs
+	account *int64          // nil if nothing is left to other runs
 	parent  context.Context //nolint:containedctx // a meter is a context: gojq asks it once for each instruction
 	allowed time.Duration
 	began   time.Time // zero until the first look: short runs never ask the clock
