@@ -273,3 +273,22 @@ func TestRedactReachesStreamsThatRun(t *testing.T) {
 		}
 	}
 }
+
+// The message of a Connect call by GET stands in its query.
+func TestNobodySeesTheMessageInAQueryInAnyLane(t *testing.T) {
+	testbed.Leaks(t)
+	upstream := testbed.HTTP(t, testbed.Loopback(t), &mirror{seen: map[string]string{}})
+	for _, l := range lanes(t) {
+		car := startSidecar(t, l, upstream, []rules.File{ruleFile("a", "grpc: matrix.v1.Items/Unary", "redact: {body: .name}\n")})
+		for _, protocol := range protocols {
+			id := l.name + " " + protocol
+			client := testbed.Client(t, protocol == "http2", car.addr)
+			testbed.Do(t, client, testbed.Request(t, "GET", "http://x/matrix.v1.Items/Unary?encoding=json&message=%7B%22name%22%3A%22"+secret+"%22%7D", "", caseField, id))
+			client.CloseIdleConnections()
+			record, messages := car.record(t, id)
+			if told := everything(record, messages); strings.Contains(told, secret) || record.Route != "a" {
+				t.Errorf("%s: told\n%s", id, told)
+			}
+		}
+	}
+}
