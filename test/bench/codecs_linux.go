@@ -59,7 +59,18 @@ func comparisons() []comparison {
 		}
 		all = append(all, wire("on the wire", "plan", most, -1), wire("by value", "jq", 5, -1))
 	}
+	ofRules := func(what, ours, is, usual string) comparison {
+		return comparison{what, "rules", ours, usual, is, 0, -1}
+	}
 	return append(all,
+		ofRules("a match among 1,000 routes", "Match/1000", "among 10", "Match/10"),
+		ofRules("`where` of a head, as a plan", "Conditions/where/plan=true", "as a program", "Conditions/where/plan=false"),
+		ofRules("a `head` step that edits", "Step/head/edits", "whose `when` is false", "Step/head/passes"),
+		ofRules("a `jq` step, JSON 1 KiB, as a plan", "Step/jq/plan", "as closures, by value", "Step/jq/closures"),
+		ofRules("the same as closures, by value", "Step/jq/closures", "by gojq", "Step/jq/gojq"),
+		ofRules("a `jq` step that folds, as closures", "Step/fold/closures", "by gojq", "Step/fold/gojq"),
+		ofRules("a `when` of the body that is false, as a plan", "Step/when/plan", "as closures, by value", "Step/when/value"),
+		ofRules("a `reject` that looks at every element, as a plan", "Step/reject/plan", "as closures, by value", "Step/reject/value"),
 		comparison{"protobuf 0.5 KiB, decode", "codec/protobuf", "Decode/sluice", "Decode/dynamicpb-protojson", "dynamicpb, protojson", 0, -1},
 		comparison{"a rule's steps, JSON 1 KiB, on the text", "rules", "Steps/text", "Steps/value", "the same by value", 0, -1},
 		comparison{"XML 1 KiB, edit by value", "codec/xml", "Edit/sluice/1024", "Edit/encoding-xml-tokens/1024", "encoding/xml, its tokens alone", 0, -1},
