@@ -15,9 +15,10 @@ import (
 
 var _ rules.Limiter = (*exchange)(nil)
 
-// Allow implements [rules.Limiter]: the instant is that of the exchange.
+// Allow implements [rules.Limiter]: the instant is that of the exchange. An
+// explanation never runs into a limit, however many there are of one route.
 func (x *exchange) Allow(l *rules.RateLimit, key string) (wait time.Duration, ok bool) {
-	if x.inShadow {
+	if x.inShadow || x.record.Lane == LaneNone {
 		return 0, true
 	}
 	return x.p.limiters.Get(x.route.Name(), l.Spec, l.Interval, l.Burst).Allow(key, x.record.Started)
