@@ -155,6 +155,9 @@ func (x *netLane) answer(a *answer) {
 	clear(h)
 	h["Date"] = nil
 	h.Set(errorHeader, a.headerValue())
+	for _, f := range x.pointer() {
+		h.Set(f.Name, f.Value)
+	}
 	if a.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(a.retryAfter))
 	}

@@ -193,7 +193,7 @@ func (x *exchange) fallBack() bool {
 
 // fallen puts a fallback in the place of the upstream's response.
 func (x *exchange) fallen(head *rules.Head, data []byte, size int64) {
-	x.response.in, x.response.out = head, head
+	x.response.in, x.response.out = head, x.pointed(head)
 	x.response.body = body{x: x, stream: io.NopCloser(bytes.NewReader(data)), size: size}
 	x.record.Answered = answeredFallback
 }

@@ -242,7 +242,7 @@ func (x *netLane) upstreamToCaller(ctx context.Context, upstream grpc.ClientStre
 	}
 	<-x.watch.headed
 	x.response.in = &rules.Head{Status: 200, Fields: fieldsOf(md)}
-	x.response.out = x.response.in
+	x.response.out = x.pointed(x.response.in)
 	x.headCame()
 	steps := x.route.Response()
 	unary := x.method != nil && !x.method.ServerStreaming

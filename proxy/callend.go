@@ -48,7 +48,7 @@ func (x *netLane) endWithoutHead(ctx context.Context, upstream grpc.ClientStream
 		return err
 	}
 	x.response.in = &rules.Head{Status: http.StatusOK, Fields: append(fieldsOf(upstream.Trailer()), statusFields(s)...)}
-	x.response.out = x.response.in
+	x.response.out = x.pointed(x.response.in)
 	x.status = x.outcome.GRPCStatus
 	if err := x.stepHead(x.route.Response(), &x.response, &x.record.Response, x.response.in); err != nil {
 		return err
@@ -176,7 +176,7 @@ func (x *netLane) callFallback(caller grpc.ServerStream, refused error) error {
 		if err != nil {
 			return x.encodeFailed("upstream.breaker.fallback", err)
 		}
-		x.response.in, x.response.out, x.status = head, head, "OK"
+		x.response.in, x.response.out, x.status = head, x.pointed(head), "OK"
 		// A fallback is the one message of the response, in a stream too.
 		left, err := x.stepMessage(rules.Whole, false, newFrame(data))
 		if err != nil {
@@ -191,7 +191,7 @@ func (x *netLane) callFallback(caller grpc.ServerStream, refused error) error {
 			}
 		}
 	}
-	x.response.in, x.response.out = head, head
+	x.response.in, x.response.out = head, x.pointed(head)
 	x.record.Answered = answeredFallback
 	return x.stepEnd(statusFields(status.New(code, a.Message)))
 }

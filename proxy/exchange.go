@@ -60,7 +60,8 @@ type exchange struct {
 	status        rules.Code // $response.grpc_status: of a unary response once it has ended; "" until then
 	lastMessage   judged     // from the upstream, for a breaker whose failure reads it
 
-	seesAll bool // nothing is hidden from the observers: they hide it themselves
+	explains bool // its caller is told which record is of it: explain_live.go
+	seesAll  bool // nothing is hidden from the observers: they hide it themselves
 
 	redact atomic.Pointer[rules.Redact] // what is hidden from the observers; nil: nothing. Stored with mu held
 
@@ -124,6 +125,9 @@ func (x *exchange) open(c *conn, w wire, a arrival) {
 		a.protocol = GRPC
 	}
 	x.request.in, x.request.out = a.head, a.head
+	if c.p.asksToExplain(a.head) {
+		x.explained()
+	}
 	x.record = Record{
 		ID:         x.asked.ID,
 		Conn:       &c.Conn,

@@ -70,7 +70,7 @@ func (x *netLane) send() error {
 		return err
 	}
 	head := responseHead(x.answered)
-	x.response.in, x.response.out = head, head
+	x.response.in, x.response.out = head, x.pointed(head)
 	x.response.body = body{x: x.exchange, stream: x.answered.Body, size: x.answered.ContentLength}
 	if x.shade != nil && x.answered.Body != http.NoBody {
 		x.response.body.stream = x.shade.response.reader(x.answered.Body, x.answered.ContentLength)

@@ -68,6 +68,11 @@ type Config struct {
 	// the relay lane, in which every step that exists can act.
 	LaneOf func(*rules.Route) Lane
 
+	// ExplainToken reports whether the value of a request's x-sluice-explain is the
+	// token by which its caller may learn which record is of it. It compares in
+	// constant time. Nil: nobody may.
+	ExplainToken func(value string) bool
+
 	// PrivateReflection answers inbound calls of gRPC's reflection services with
 	// UNIMPLEMENTED. Methods may ask the services all the same.
 	PrivateReflection bool

@@ -275,7 +275,7 @@ func (x *exchange1) respondFallback() error {
 
 // answer implements [wire].
 func (x *exchange1) answer(a *answer) {
-	fields := rules.Fields{{Name: errorHeader, Value: a.headerValue()}}
+	fields := append(x.pointer(), rules.Field{Name: errorHeader, Value: a.headerValue()})
 	if a.retryAfter > 0 {
 		fields = append(fields, rules.Field{Name: "Retry-After", Value: strconv.Itoa(a.retryAfter)})
 	}

@@ -324,7 +324,7 @@ func (x *exchange1) interim(n int) error {
 func (x *exchange1) replied(n int) {
 	x.replySize = n
 	head := x.heads.setResponse(&x.reply1)
-	x.response.in, x.response.out = head, head
+	x.response.in, x.response.out = head, x.pointed(head)
 	x.download = body1{in: x.r.reply, x: x, response: true, kept: x.keptResponse}
 	x.download.frame.Reset(x.reply1.Framing)
 	x.response.body = body{x: &x.exchange, stream: &x.download, size: size1(x.reply1.Framing), room: x.roomResponse}

@@ -159,7 +159,7 @@ func (c *call2) callFallback(refused error) error {
 		if err != nil {
 			return c.encodeFailed("upstream.breaker.fallback", err)
 		}
-		c.response.in, c.response.out, c.status = head, head, "OK"
+		c.response.in, c.response.out, c.status = head, c.pointed(head), "OK"
 		// A fallback is the one message of the response, in a stream too.
 		left, err := c.stepMessage(rules.Whole, false, newFrame(data))
 		if err != nil {
@@ -175,7 +175,7 @@ func (c *call2) callFallback(refused error) error {
 			return c.callerGone()
 		}
 	} else {
-		c.response.in, c.response.out = head, head
+		c.response.in, c.response.out = head, c.pointed(head)
 	}
 	c.record.Answered = answeredFallback
 	return c.stepEnd(statusFields(status.New(code, a.Message)))

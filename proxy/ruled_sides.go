@@ -64,7 +64,7 @@ func (h ruledCaller) Request(s *http2.Stream, head *http2.Head, end, tooLarge bo
 		malformed = &Error{Origin: OriginCaller, Reason: "line_too_long"}
 	}
 	seen := r.seen(head, request2)
-	if malformed != nil {
+	if malformed != nil || r.c.p.asksToExplain(seen.head) {
 		r.carry(s, head, seen, end, malformed, nil)
 		return
 	}

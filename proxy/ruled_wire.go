@@ -27,7 +27,7 @@ func (x *ruledStream) send() error {
 	}
 	switch {
 	case end:
-	case x.websocket && (x.route.Request() != nil || x.route.Response() != nil):
+	case x.websocket && x.route != nil && (x.route.Request() != nil || x.route.Response() != nil):
 		x.waiting = body // its messages meet steps once both have agreed, not before
 	default:
 		x.upload(body)
@@ -178,7 +178,7 @@ func readOn(body io.Reader, b []byte) (int, error) {
 func (x *ruledStream) replied(d *http2.Head, end bool) {
 	x.reply, x.replyEnds = d.Fields, end
 	head := responseHead2(d.Status, d.Fields)
-	x.response.in, x.response.out = head, head
+	x.response.in, x.response.out = head, x.pointed(head)
 	x.response.body = body{x: &x.exchange, stream: &upstreamBody2{x.upstream, x.shade.half(false)}, size: declared2(d.Fields, end)}
 	if end {
 		x.response.body.stream = http.NoBody
@@ -334,7 +334,7 @@ func (x *ruledStream) download(body io.Reader) error {
 
 // answer implements [wire].
 func (x *ruledStream) answer(a *answer) {
-	fields := rules.Fields{{Name: errorHeader, Value: a.headerValue()}}
+	fields := append(x.pointer(), rules.Field{Name: errorHeader, Value: a.headerValue()})
 	if a.retryAfter > 0 {
 		fields = append(fields, rules.Field{Name: "retry-after", Value: strconv.Itoa(a.retryAfter)})
 	}

@@ -108,6 +108,7 @@ func newSidecar(cfg config.Config, o sidecarOptions) (_ *sidecar, err error) {
 		Codecs:            formats,
 		Methods:           protobuf.Sources(files, s.methods),
 		PrivateReflection: cfg.Reflection.Private,
+		ExplainToken:      func(given string) bool { return s.admin != nil && s.admin.Allows(given) },
 		Observer:          s.all,
 		Log:               s.log,
 		Mark:              o.Mark,

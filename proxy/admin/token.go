@@ -61,9 +61,19 @@ func makeToken(path string) (_ *token, err error) {
 	return &token{hash: sha256.Sum256([]byte(text)), made: path}, nil
 }
 
+// Allows reports whether given is the token that TCP asks for. Without TCP there is
+// none. It compares in constant time.
+func (s *Server) Allows(given string) bool {
+	return s.token != nil && s.token.is(given)
+}
+
 // allows reports whether r carries the token.
 func (t *token) allows(r *http.Request) bool {
 	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	hash := sha256.Sum256([]byte(strings.TrimSpace(given)))
-	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(hash[:], t.hash[:]) == 1
+	return strings.EqualFold(scheme, "Bearer") && t.is(strings.TrimSpace(given))
+}
+
+func (t *token) is(given string) bool {
+	hash := sha256.Sum256([]byte(given))
+	return subtle.ConstantTimeCompare(hash[:], t.hash[:]) == 1
 }

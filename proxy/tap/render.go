@@ -24,7 +24,7 @@ type renderer struct {
 func newRenderer(c Config) *renderer {
 	secret := map[string]bool{
 		"authorization": true, "proxy-authorization": true, "cookie": true, "set-cookie": true,
-		"x-api-key": true, "x-auth-token": true, "x-amz-security-token": true, "x-goog-api-key": true,
+		"x-api-key": true, "x-auth-token": true, "x-amz-security-token": true, "x-goog-api-key": true, "x-sluice-explain": true,
 	}
 	for _, name := range c.Redact {
 		secret[strings.ToLower(name)] = true
