@@ -234,7 +234,7 @@ func (e *editor) style(n int, members []value.Member) (lead, colon []byte) {
 
 func (e *editor) array(n int, before, after []any) error {
 	children := e.children(n)
-	if standing(before, after) {
+	if value.Standing(before, after) {
 		for i := range after {
 			if err := e.value(children[i], before[i], after[i]); err != nil {
 				return value.Within(value.Index(i), err)

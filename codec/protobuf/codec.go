@@ -44,7 +44,8 @@ func (c messageCodec) Encode(o codec.Original, v codec.Value) ([]byte, error) {
 	if value.Same(was.value, v) {
 		return was.data, nil
 	}
-	e := editor{}
+	e := editors.Get().(*editor)
+	defer e.rest()
 	out, err := e.message(c.message, was.data, was.value, v, 0)
 	if err != nil {
 		return nil, err

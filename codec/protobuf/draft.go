@@ -13,18 +13,19 @@ type draft struct {
 	body    []byte
 	depth   int
 
-	records []record
-	first   []int32  // of each field of the message, its first record, counted from 1
-	instead [][]byte // what records are replaced by; none leaves them out
-	tail    []byte   // fields that have no record yet
+	records  []record // on the editor's
+	first    []int32  // of each field of the message, its first record, counted from 1; on the editor's
+	replaced bool     // some record is
+	tail     []byte   // fields that have no record yet
 }
 
 // record is one field on the wire with its tag, field nil if it is not known.
 type record struct {
 	field             *field
 	start, value, end int
+	instead           []byte // what it is replaced by; none leaves it out
+	replaced          bool
 	next              int32 // of the field, counted from 1
-	instead           int32 // what stands in for it, counted from 1
 	typ               protowire.Type
 }
 
@@ -32,8 +33,11 @@ func (p *draft) scan() {
 	if p.first != nil {
 		return
 	}
-	p.first = make([]int32, len(p.message.fields))
-	p.records = make([]record, 0, len(p.body)/8+4)
+	from := len(p.editor.firsts)
+	p.editor.firsts = slices.Grow(p.editor.firsts, len(p.message.fields))[:from+len(p.message.fields)]
+	p.first = p.editor.firsts[from:]
+	clear(p.first)
+	from = len(p.editor.records)
 	for pos := 0; pos < len(p.body); {
 		r := record{start: pos}
 		number, typ, n := protowire.ConsumeTag(p.body[pos:])
@@ -42,13 +46,22 @@ func (p *draft) scan() {
 		if f := p.message.field(number); f != nil && f.accepts(typ) {
 			r.field = f
 		}
-		p.records = append(p.records, r)
+		p.editor.records = append(p.editor.records, r)
 		pos = r.end
 	}
+	p.records = p.editor.records[from:]
 	for i := range slices.Backward(p.records) {
 		if r := &p.records[i]; r.field != nil {
 			r.next, p.first[r.field.at] = p.first[r.field.at], int32(i+1)
 		}
+	}
+}
+
+// close gives the records back to the editor, in the opposite order of scans.
+func (p *draft) close() {
+	if p.first != nil {
+		p.editor.firsts = p.editor.firsts[:len(p.editor.firsts)-len(p.first)]
+		p.editor.records = p.editor.records[:len(p.editor.records)-len(p.records)]
 	}
 }
 
@@ -68,17 +81,14 @@ func (p *draft) places(f *field) []int {
 
 // replace puts b in the place of record i.
 func (p *draft) replace(i int, b []byte) {
-	p.instead = append(p.instead, b)
-	p.records[i].instead = int32(len(p.instead))
+	r := &p.records[i]
+	r.instead, r.replaced, p.replaced = b, true, true
 }
 
 // replacement returns what stands in the place of record i, if another does.
 func (p *draft) replacement(i int) ([]byte, bool) {
-	at := p.records[i].instead
-	if at == 0 {
-		return nil, false
-	}
-	return p.instead[at-1], true
+	r := &p.records[i]
+	return r.instead, r.replaced
 }
 
 // live returns the records of f that count: of a oneof those after the last of
@@ -110,7 +120,7 @@ func (p *draft) drop(f *field) {
 	}
 	for _, f := range hidden {
 		for _, i := range p.places(f) {
-			if p.records[i].instead == 0 {
+			if !p.records[i].replaced {
 				p.replace(i, nil)
 			}
 		}
@@ -136,7 +146,7 @@ func (p *draft) put(f *field, b []byte) {
 }
 
 func (p *draft) write() []byte {
-	if len(p.instead) == 0 && len(p.tail) == 0 {
+	if !p.replaced && len(p.tail) == 0 {
 		return p.body
 	}
 	if p.depth == 0 { // the message outlives the editor

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -19,6 +20,25 @@ type editor struct {
 	edits  int
 	pairer value.Pairer
 	arena  []byte // where what is written stands one behind the other
+
+	records []record // of the messages that are being edited, the innermost last
+	firsts  []int32
+}
+
+// editors wait for the next edit with room for records.
+var editors = sync.Pool{New: func() any { return new(editor) }}
+
+// maxIdleRecords is what is kept for the next edit.
+const maxIdleRecords = 1 << 10
+
+// rest forgets the edit.
+func (e *editor) rest() {
+	if cap(e.records) > maxIdleRecords || cap(e.firsts) > maxIdleRecords {
+		return
+	}
+	clear(e.records[:cap(e.records)])
+	*e = editor{records: e.records[:0], firsts: e.firsts[:0]}
+	editors.Put(e)
 }
 
 // since returns what the arena has from at on.
@@ -70,6 +90,7 @@ func (e *editor) fields(m *message, body []byte, before, after map[string]any, d
 		return nil, err
 	}
 	p := draft{editor: e, message: m, body: body, depth: depth}
+	defer p.close()
 	for _, f := range m.fields {
 		b, was := before[f.name]
 		v, is := after[f.name]
@@ -269,11 +290,18 @@ func (p *draft) list(f *field, before []any, after codec.Value) error {
 
 func (p *draft) messages(f *field, before, after []any) error {
 	places := p.places(f)
-	pairs := p.pairer.Pair(before, after)
-	inPlace := value.InPlace(pairs, len(before))
+	var pairs []int // none: each with that in its place
+	inPlace := value.Standing(before, after)
+	if !inPlace {
+		pairs = p.pairer.Pair(before, after)
+		inPlace = value.InPlace(pairs, len(before))
+	}
 	var all []byte
 	for i, v := range after {
-		j := pairs[i]
+		j := i
+		if pairs != nil {
+			j = pairs[i]
+		}
 		if inPlace && value.Same(before[j], v) {
 			continue
 		}

@@ -47,17 +47,15 @@ func comparisons() []comparison {
 		)
 	}
 	for _, program := range []struct{ name, what string }{{"simple", "simple edit"}, {"when", "condition"}, {"loop", "every element"}} {
-		wire := func(what, way string, times, allocs float64) comparison {
-			return comparison{
-				"protobuf 0.5 KiB, " + program.what + ", " + what, "codec/protobuf", "Edit/" + program.name + "/" + way,
-				"Edit/" + program.name + "/dynamicpb-protojson", standardWire, times, allocs,
-			}
-		}
+		what, edit, value := "protobuf 0.5 KiB, "+program.what, "Edit/"+program.name, "AnyOnWire/"+program.name
 		most := 0.0
 		if program.name == "simple" {
 			most = 100
 		}
-		all = append(all, wire("on the wire", "plan", most, -1), wire("by value", "jq", 5, -1))
+		all = append(all,
+			comparison{what + ", on the wire", "codec/protobuf", edit + "/plan", edit + "/dynamicpb-protojson", standardWire, most, -1},
+			comparison{what + ", by value", "rules/internal/plan", value + "/sluice", value + "/standard", standardWire, 5, -1},
+		)
 	}
 	ofRules := func(what, ours, is, usual string) comparison {
 		return comparison{what, "rules", ours, usual, is, 0, -1}

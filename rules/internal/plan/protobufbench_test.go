@@ -98,6 +98,8 @@ func BenchmarkAnyOnWire(b *testing.B) {
 	data := halfKiB()
 	for _, program := range []struct{ name, src string }{
 		{"simple", `.text = "masked" | del(.maybe_text)`},
+		{"when", `if .flag and .i64 > 5 then .node.next.name = "x" else . end`},
+		{"loop", `.nodes[].name = "x"`},
 		{"each", `.nodes[] |= (.name |= ascii_upcase | del(.next))`},
 		{"map", `.nodes |= map({name: (.name + "!"), weight})`},
 		{"reduce", `.i64 = reduce .nodes[] as $n (0; . + ($n.name | length))`},

@@ -1,23 +1,19 @@
-package json
+package value
 
-import (
-	"cmp"
+import "cmp"
 
-	"github.com/sluice-proxy/sluice/codec/internal/value"
-)
-
-// standing reports whether every element is known to pair with the one that
+// Standing reports whether every element is known to pair with the one that
 // stood in its place, without a look at all that is in them: those that are not
 // the same are objects, and one member that the edit left alone tells them
 // apart. So none of them has become what another was. It need not find such a
 // member.
-func standing(before, after []any) bool {
+func Standing(before, after []any) bool {
 	if len(before) != len(after) {
 		return false
 	}
 	first := -1
 	for i := range after {
-		if value.Same(before[i], after[i]) {
+		if Same(before[i], after[i]) {
 			continue
 		}
 		_, was := before[i].(map[string]any)
@@ -60,7 +56,7 @@ func tellsApart[T cmp.Ordered](name string, before, after []any) bool {
 	var seen map[T]struct{} // as soon as they do not rise: identifiers mostly do
 	found := make([]T, 0, len(after))
 	for i := range after {
-		if value.Same(before[i], after[i]) {
+		if Same(before[i], after[i]) {
 			continue
 		}
 		was, ok := before[i].(map[string]any)[name].(T)
