@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/sluice-proxy/sluice/codec/json"
 	"github.com/sluice-proxy/sluice/proxy"
 	"github.com/sluice-proxy/sluice/rules"
+	"github.com/sluice-proxy/sluice/test/testbed"
 )
 
 // An explanation runs into no limit, waits for no delay and takes every sample, but
@@ -56,5 +58,28 @@ fault: {when: $body.id == 7, delay: 1h, abort: {status: 418}, sample: 1%}
 	}
 	if took := time.Since(began); took > time.Minute {
 		t.Errorf("it has waited for %v", took)
+	}
+}
+
+// What asks for a WebSocket has no message: a key of the message is that of null, and
+// a fault by the message sees none.
+func TestRequestsForWebSocketsAreLimitedAndFaulted(t *testing.T) {
+	upstream := startHTTP(t, echo)
+	s := startSidecar(t, upstream, []string{
+		"route: limited\nmatch: {http: /limited}\nrate_limit: {rate: 1/h, burst: 1, key: .id}\n",
+		"route: faulty\nmatch: {http: /faulty}\nfault: {when: $body == null, abort: {status: 418}}\n",
+	})
+	for i, test := range []struct{ path, want string }{
+		{"/limited", "HTTP/1.1 200 "}, {"/limited", "HTTP/1.1 429 "}, {"/faulty", "HTTP/1.1 418 "},
+	} {
+		c := testbed.Dial(t, s.addr)
+		err := testbed.Play(c, testbed.Send("GET "+test.path+" HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer, err := testbed.ReadUntil(c, endHead); err != nil || !strings.HasPrefix(string(answer), test.want) {
+			t.Errorf("%d: got %q, %v, want %s", i, answer, err, test.want)
+		}
+		c.Close()
 	}
 }
