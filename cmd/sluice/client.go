@@ -210,19 +210,7 @@ func (c *client) show(cmd *cobra.Command, o output, method, path string, body, i
 	if err != nil {
 		return fmt.Errorf("ask the sidecar: %w", err)
 	}
-	out := cmd.OutOrStdout()
-	if o == outputJSON {
-		var indented bytes.Buffer
-		if err := json.Indent(&indented, answer, "", "  "); err != nil {
-			return fmt.Errorf("read the sidecar's answer: %w", err)
-		}
-		_, err := out.Write(indented.Bytes())
-		return err
-	}
-	if err := json.Unmarshal(answer, into); err != nil {
-		return fmt.Errorf("read the sidecar's answer: %w", err)
-	}
-	return text(out)
+	return o.show(cmd, answer, into, text)
 }
 
 // output is the value of -o.
@@ -248,6 +236,27 @@ func (o *output) Set(s string) error {
 }
 
 func (o *output) String() string { return string(*o) }
+
+// show prints an answer in JSON as it is, or as text does of into, which it is
+// decoded into: numbers of any type as they are spelled.
+func (o *output) show(cmd *cobra.Command, answer []byte, into any, text func(io.Writer) error) error {
+	out := cmd.OutOrStdout()
+	if *o == outputJSON {
+		var indented bytes.Buffer
+		if err := json.Indent(&indented, bytes.TrimSpace(answer), "", "  "); err != nil {
+			return fmt.Errorf("read the answer: %w", err)
+		}
+		indented.WriteByte('\n')
+		_, err := out.Write(indented.Bytes())
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(answer))
+	d.UseNumber()
+	if err := d.Decode(into); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	return text(out)
+}
 
 // Type implements pflag.Value.
 func (*output) Type() string { return "format" }

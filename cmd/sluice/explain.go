@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +13,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -226,40 +224,19 @@ func (o *explainOptions) get(cmd *cobra.Command, out output, method, path string
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), 10*time.Second)
-	defer cancel()
-	resp, err := c.do(ctx, method, path, nil, body)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return fmt.Errorf("ask the sidecar: %w", err)
-	}
-	return showExplained(cmd, out, answer)
+	var e explained
+	return c.show(cmd, out, method, path, body, &e, e.writeTo)
 }
 
-// showExplained prints an explanation, or an exchange that happened.
+// showExplained prints an explanation.
 func showExplained(cmd *cobra.Command, o output, answer []byte) error {
-	out := cmd.OutOrStdout()
-	if o == outputJSON {
-		var indented bytes.Buffer
-		if err := json.Indent(&indented, bytes.TrimSpace(answer), "", "  "); err != nil {
-			return fmt.Errorf("read the explanation: %w", err)
-		}
-		indented.WriteByte('\n')
-		_, err := out.Write(indented.Bytes())
-		return err
-	}
 	var e explained
-	d := json.NewDecoder(bytes.NewReader(answer))
-	d.UseNumber() // numbers show as they are spelled
-	if err := d.Decode(&e); err != nil {
-		return fmt.Errorf("read the explanation: %w", err)
-	}
-	p := explainPrinter{colour: coloured(out)}
-	p.all(&e)
-	_, err := io.WriteString(out, p.b.String())
+	return o.show(cmd, answer, &e, e.writeTo)
+}
+
+func (e *explained) writeTo(w io.Writer) error {
+	p := explainPrinter{colour: coloured(w)}
+	p.all(e)
+	_, err := io.WriteString(w, p.b.String())
 	return err
 }

@@ -32,8 +32,10 @@ type explained struct {
 		GRPCStatus     string `json:"grpc_status"`
 		Message, Error string
 	}
-	Answered string
-	Error    *struct{ Origin, Reason, Route, Step, Cause string }
+	Answered   string
+	Generation uint64 // of an exchange
+	Error      *struct{ Origin, Reason, Route, Step, Cause string }
+	Shadow     *explainedShadow // of an exchange
 }
 
 type explainedRoute struct {
@@ -110,7 +112,8 @@ func (p *explainPrinter) all(e *explained) {
 
 func (p *explainPrinter) routes(e *explained) {
 	candidates := e.Candidates
-	if e.Type == "exchange" {
+	again := candidates != nil // matched again, by the same rules
+	if e.Type == "exchange" && !again {
 		for _, passed := range e.Passed {
 			candidates = append(candidates, explainedRoute{Route: passed.Route, Fate: "passed", Why: passed.Why})
 		}
@@ -142,6 +145,10 @@ func (p *explainPrinter) routes(e *explained) {
 	if e.Route == nil {
 		p.b.WriteString("no route: the request passes untouched\n")
 	}
+	if e.Type == "exchange" && !again && e.Generation > 0 {
+		fmt.Fprintf(&p.b, "why other routes were not the one is known only while generation %d of the rules is in force\n", e.Generation)
+	}
+	p.shadow(e.Shadow)
 }
 
 func (c *explainedRoute) fate() string {

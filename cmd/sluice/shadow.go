@@ -83,3 +83,23 @@ func modeOf(r *admin.Route) string {
 	}
 	return text
 }
+
+// explainedShadow is what a route in shadow would have done.
+type explainedShadow struct {
+	Route, Outcome, Reason, Step string
+	Differences                  []string
+	Steps                        []explainedStep
+}
+
+// shadow prints what a route in shadow would have done, nil for none.
+func (p *explainPrinter) shadow(s *explainedShadow) {
+	if s == nil {
+		return
+	}
+	outcome := strings.ReplaceAll(s.Outcome, "_", " ")
+	text := strings.Join(slices.DeleteFunc([]string{outcome, s.Reason, s.Step}, func(s string) bool { return s == "" }), ", ")
+	fmt.Fprintf(&p.b, "in shadow: %s: %s\n", printable(s.Route), printable(text))
+	for _, place := range s.Differences {
+		fmt.Fprintf(&p.b, "  %s\n", printable(place))
+	}
+}

@@ -89,7 +89,8 @@ func newSidecar(cfg config.Config, o sidecarOptions) (_ *sidecar, err error) {
 	}
 	s.tap = tap.New(tap.Config{
 		Memory: memory, Body: cfg.Tap.Body, Codecs: formats, Schemaless: protobuf.Raw(),
-		Describe: func(ctx context.Context, q *rules.Request) (in, out codec.Codec) { return s.proxy.Describe(ctx, q) },
+		Candidates: s.candidates,
+		Describe:   func(ctx context.Context, q *rules.Request) (in, out codec.Codec) { return s.proxy.Describe(ctx, q) },
 	})
 	s.metrics = telemetry.NewMetrics(telemetry.MetricsConfig{
 		Version: buildVersion(), TapDropped: s.tap.Dropped, LogDropped: s.writer.Dropped,
@@ -330,6 +331,25 @@ func (s *sidecar) status() admin.Status {
 		})
 	}
 	return status
+}
+
+// candidates matches an exchange that has happened again, to say why each route
+// was or was not its own; nil if the rules have changed since, or what is remembered
+// of it leads to another route, as where a redacted field was looked at.
+func (s *sidecar) candidates(ctx context.Context, e *proxy.Record) []rules.Candidate {
+	g := s.live.Load()
+	if e.Call == nil || e.Generation != g.Number {
+		return nil
+	}
+	m, err := g.Match(ctx, e.Call, e.Started)
+	name := ""
+	if m.Route != nil {
+		name = m.Route.Name()
+	}
+	if name != e.Route {
+		return nil
+	}
+	return g.Candidates(ctx, e.Call, e.Started, m, err)
 }
 
 // explain answers POST /explain.

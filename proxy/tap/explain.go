@@ -96,7 +96,7 @@ func (r *renderer) candidates(list []rules.Candidate) []object {
 		o.addIf("pattern", c.Pattern)
 		o.add("fate", string(c.Fate))
 		o.addIf("why", c.Why)
-		if name, ok := strings.CutPrefix(c.Why, "headers."); ok && r.secret[name] {
+		if name, ok := strings.CutPrefix(c.Why, "headers."); ok && (r.secret[name] || c.Route.Redact().HidesHeader(name)) {
 			c.Want, c.Got = redacted, redacted
 		}
 		if c.Want != "" || c.Got != "" {

@@ -244,7 +244,8 @@ func (c *cursor) wanted(ctx context.Context, e packed) (object, error) {
 	return o, nil
 }
 
-// Exchange returns the JSON of the exchange id, with the messages of its stream
+// Exchange returns the JSON of the exchange id, with the routes that competed
+// under "candidates" while that is known, with the messages of its stream
 // that are remembered under "messages", and with what a route in shadow would have done under "shadow"; false if it is not remembered.
 func (t *Tap) Exchange(ctx context.Context, id string) ([]byte, bool) {
 	var record proxy.Event
@@ -273,6 +274,11 @@ func (t *Tap) Exchange(ctx context.Context, id string) ([]byte, bool) {
 		return nil, false
 	}
 	o := t.render.event(ctx, record)
+	if e, ok := record.(*remembered); ok && t.config.Candidates != nil {
+		if list := t.config.Candidates(ctx, &e.Record); list != nil {
+			o.add("candidates", t.render.candidates(list))
+		}
+	}
 	if len(messages) > 0 {
 		o.add("messages", messages)
 	}

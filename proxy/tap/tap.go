@@ -39,6 +39,9 @@
 // body of several messages is in "messages" instead. What is empty or does not
 // apply is left out, but for the keys shown above "breaker".
 //
+// An exchange that is asked for by its id has "messages", "candidates", the routes
+// that competed for it, while its rules are in force, and "shadow".
+//
 // What a route in shadow would have done is a shadow: with the outcome
 // would_change, unchanged, would_reject, error, skipped or outranked, the
 // exchange's id and target, and "reason" and "step" where they say more. One a
@@ -82,6 +85,10 @@ type Config struct {
 	// may block until ctx ends. Nil codecs mean that it does not know. Nil
 	// Describe knows none.
 	Describe func(ctx context.Context, q *rules.Request) (input, output codec.Codec)
+
+	// Candidates explains the match of an exchange that is asked for by its ID. Nil
+	// candidates mean that it is not known any more. Nil Candidates know none.
+	Candidates func(ctx context.Context, e *proxy.Record) []rules.Candidate
 
 	// DescribeTimeout bounds one call of Describe; 1 s.
 	DescribeTimeout time.Duration
