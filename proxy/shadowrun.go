@@ -182,12 +182,12 @@ func (x *dryLane) shadedAnswer(cut error) (done bool, err error) {
 	if only || x.method != nil && !x.method.ServerStreaming {
 		x.status = cmp.Or(status, h.status) // else it comes after the messages
 	}
-	err = x.callHalf(false, nil, nil)
-	switch ends := only && status != ""; {
-	case err != nil && !(ends && errors.Is(err, errCut)):
-		return true, err
-	case !ends || cut != nil:
-		return false, nil
+	ends := only && status != ""
+	if err = x.callHalf(false, nil, nil); ends && errors.Is(err, errCut) {
+		err = nil // there were no messages to be cut
+	}
+	if err != nil || !ends || cut != nil {
+		return err != nil, err
 	}
 	return true, x.stepTrailersOnly()
 }
