@@ -46,14 +46,15 @@ const (
 
 	// maxColumns is four times what spreadsheets take.
 	maxColumns = 1 << 16
-	// A row is at least two bytes and as an object some 400: rows are bounded
-	// to one for rowBytes bytes of the size limit, or minRows if that is more.
-	rowBytes = 10
-	minRows  = 1 << 16
-	// Short rows may become as long as the longest: if they all did, they would
-	// have no more cells than this many for a byte of the size limit.
-	cellsPerByte = 8
-	minCells     = 1 << 20
+	// A row is at least two bytes and as an object some 500, and short rows may
+	// become as long as the longest: if they all did, they may take memoryRatio
+	// times the size limit.
+	memoryRatio = 12
+	memoryRow   = 48
+	memoryCell  = 64 // of a row, which has room for eight
+
+	// Row by row, this many cells may come to be beside those of the bytes.
+	minCells = 1 << 20
 	// Row by row, this many cells may come to be for a byte that was read.
 	paddingPerByte = 64
 )
@@ -124,8 +125,7 @@ func (c Codec) Decode(data []byte, limits codec.Limits) (codec.Value, codec.Orig
 		}
 	}
 	o.body = s.pos
-	maxCells := max(int64(limits.Size)*cellsPerByte, minCells)
-	maxRows := max(int64(limits.Size)/rowBytes, minRows)
+	memory := memoryRatio * int64(max(limits.Size, 8*codec.MiB))
 	o.rows = make([]any, 0, 1) // a capacity gives it an identity
 	for {
 		_, ok, err := s.row()
@@ -135,16 +135,13 @@ func (c Codec) Decode(data []byte, limits codec.Limits) (codec.Value, codec.Orig
 		if !ok {
 			return o.rows, o, nil
 		}
-		if int64(len(o.rows)) == maxRows {
-			return nil, nil, &codec.LimitError{Format: c.Name(), Limit: "fields", Max: maxRows}
-		}
 		row, err := o.head.value(&s)
 		if err != nil {
 			return nil, nil, err
 		}
 		o.rows = append(o.rows, row)
-		if int64(len(o.rows))*int64(len(o.head.names)) > maxCells {
-			return nil, nil, &codec.LimitError{Format: c.Name(), Limit: "fields", Max: maxCells}
+		if int64(len(o.rows))*(memoryRow+memoryCell*int64(max(len(o.head.names), 8))) > memory {
+			return nil, nil, &codec.LimitError{Format: c.Name(), Limit: "fields", Max: memory / memoryCell}
 		}
 	}
 }

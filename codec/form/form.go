@@ -55,9 +55,13 @@ func (Codec) Decode(data []byte, limits codec.Limits) (codec.Value, codec.Origin
 	}
 	text := string(data)
 	var values repeated
+	left := maxPairs(limits)
 	for start := 0; start < len(text); {
 		pair, _, _ := strings.Cut(text[start:], "&")
 		if pair != "" {
+			if left--; left < 0 {
+				return nil, nil, &codec.LimitError{Format: urlencoded, Limit: "fields", Max: maxPairs(limits)}
+			}
 			name, v, _ := strings.Cut(pair, "=")
 			key, err := unescape(name, start)
 			if err != nil {
@@ -72,6 +76,12 @@ func (Codec) Decode(data []byte, limits codec.Limits) (codec.Value, codec.Origin
 	}
 	o := &Original{data, values.object()}
 	return o.value, o, nil
+}
+
+// maxPairs is how many pairs a form may have: a value takes up to 200 bytes, of two that
+// are read.
+func maxPairs(limits codec.Limits) int64 {
+	return int64(max(limits.WithDefaults().Size, 8*codec.MiB)) / 16
 }
 
 func checkSize(format string, data []byte, limits codec.Limits) error {

@@ -25,7 +25,7 @@ const (
 	memoryContainer = 48
 	memoryItem      = 40  // of an array
 	memoryMember    = 80  // of an object
-	memoryOpen      = 64  // of an element of a long array, which has to wait for the others
+	memoryOpen      = 96  // of an element of a long array, which has to wait for the others
 	memoryOpening   = 192 // of a member of a large object, which has
 )
 

@@ -17,6 +17,8 @@ import (
 const (
 	memoryRatio  = 32
 	memoryFloor  = 32 << 20
+	memoryMost   = 8  // bytes for a byte that data may have, whatever it has
+	memoryOpen   = 96 // of an element of a long array, which has to wait for the others
 	memoryArray  = 24 + 16
 	memoryMap    = 48
 	memoryMember = 40 // once a map has any, for eight at least
@@ -31,6 +33,7 @@ type decoder struct {
 	depth     int // containers that may still open
 	maxDepth  int
 	memory    int // that may still be taken
+	most      int // that memory was
 	values    []codec.Value
 	names     []string
 	ambiguous bool
@@ -77,9 +80,18 @@ func (d *decoder) payload(h head) string {
 // take counts what a value takes.
 func (d *decoder) take(bytes int) error {
 	if d.memory -= bytes; d.memory < 0 {
-		return &codec.LimitError{Format: name, Limit: "items", Max: int64((memoryFloor + memoryRatio*len(d.text)) / memoryMap)}
+		return d.tooMany()
 	}
 	return nil
+}
+
+func (d *decoder) tooMany() error {
+	return &codec.LimitError{Format: name, Limit: "items", Max: int64(d.most / memoryMap)}
+}
+
+// memoryFor is what values may take that are read of n bytes, where size are allowed.
+func memoryFor(n int, size codec.Bytes) int {
+	return min(memoryFloor+memoryRatio*n, memoryMost*int(max(size, 8*codec.MiB)))
 }
 
 func (d *decoder) value() (codec.Value, error) {
@@ -152,7 +164,9 @@ func (d *decoder) array(count int) (codec.Value, error) {
 		if err != nil {
 			return nil, err
 		}
-		d.values = append(d.values, v)
+		if d.values = append(d.values, v); len(d.values)-base > d.memory/memoryOpen {
+			return nil, d.tooMany()
+		}
 	}
 	a := make([]any, count, max(count, 1)) // a capacity gives it an identity
 	copy(a, d.values[base:])

@@ -48,8 +48,8 @@ var _ codec.Codec = Codec{}
 func (Codec) Name() string { return name }
 
 // Decode parses one value, which has to take all of data. Containers that
-// would take over 32 bytes a byte of data, and 32 MiB, are a
-// [*codec.LimitError] of "items".
+// would take over 32 bytes a byte of data, and 32 MiB, or over eight times what
+// data may be long, are a [*codec.LimitError] of "items".
 func (Codec) Decode(data []byte, limits codec.Limits) (codec.Value, codec.Original, error) {
 	limits = limits.WithDefaults()
 	limits.Size = min(limits.Size, math.MaxInt32) // as the index has places
@@ -58,7 +58,8 @@ func (Codec) Decode(data []byte, limits codec.Limits) (codec.Value, codec.Origin
 	}
 	// One copy to a string lets every str be a part of it.
 	d := decoder{text: string(data), depth: limits.Depth, maxDepth: limits.Depth}
-	d.memory = memoryFloor + memoryRatio*len(data)
+	d.memory = memoryFor(len(data), limits.Size)
+	d.most = d.memory
 	v, err := d.document()
 	if err != nil {
 		return nil, nil, err

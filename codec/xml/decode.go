@@ -8,6 +8,14 @@ import (
 
 const bom = "\ufeff"
 
+// What values take, in bytes and about: they may take memoryRatio times what a
+// document may be long.
+const (
+	memoryRatio   = 12
+	memoryElement = 160
+	memoryMember  = 48 // of an element with attributes or children, which has room for eight
+)
+
 // decoder reads one document in one pass. Attributes and children of the
 // elements that are still open wait on stacks.
 type decoder struct {
@@ -16,6 +24,7 @@ type decoder struct {
 	depth    int // elements that are open
 	max      int
 	elements int // so far
+	memory   int // bytes, about, that values may still take
 	arrays   *paths
 	names    []string
 	values   []codec.Value
@@ -90,6 +99,13 @@ func (d *decoder) element(arrays *paths) (string, codec.Value, error) {
 		}
 	}
 	d.depth--
+	d.memory -= memoryElement
+	if n := len(d.names) - base; n > 0 {
+		d.memory -= memoryMember * max(n, 8)
+	}
+	if d.memory < 0 {
+		return "", nil, &codec.LimitError{Format: name, Limit: "items", Max: int64(d.elements)}
+	}
 	return tag, d.assemble(base, text, arrays), nil
 }
 

@@ -76,7 +76,8 @@ var _ codec.Codec = Codec{}
 func (Codec) Name() string { return name }
 
 // Decode parses one document. An empty payload is an error. Elements nest 128
-// deep at most, whatever the limits.
+// deep at most, whatever the limits, and their values take twelve times at most what a
+// document may be long.
 func (c Codec) Decode(data []byte, limits codec.Limits) (codec.Value, codec.Original, error) {
 	limits = limits.WithDefaults()
 	limits.Size = min(limits.Size, math.MaxInt32) // as the index has places
@@ -85,6 +86,7 @@ func (c Codec) Decode(data []byte, limits codec.Limits) (codec.Value, codec.Orig
 	}
 	// One copy to a string lets every name and plain text be a part of it.
 	d := decoder{text: string(data), max: min(limits.Depth, maxDepth), arrays: pathsOf(c.Arrays)}
+	d.memory = memoryRatio * int(max(limits.Size, 8*codec.MiB))
 	root, v, err := d.document()
 	if err != nil {
 		return nil, nil, err
