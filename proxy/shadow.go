@@ -263,7 +263,9 @@ func (d *shaded) end() {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.ended = d.ended || !d.closed
+	if !d.closed { // else whoever runs the steps has it, without the lock
+		d.ended = true
+	}
 }
 
 func (d *shaded) close() {
