@@ -18,33 +18,6 @@ const (
 	maxNumber = 4096 // characters
 )
 
-// What values take, in bytes and about. A text of a few bytes for each value makes
-// twenty times as much of them: they may take memoryRatio times what a text may be long.
-const (
-	memoryRatio     = 12
-	memoryContainer = 48
-	memoryItem      = 40  // of an array
-	memoryMember    = 80  // of an object
-	memoryOpen      = 96  // of an element of a long array, which has to wait for the others
-	memoryOpening   = 192 // of a member of a large object, which has
-)
-
-// objectMemory is what an object of n members takes, and n of them that wait.
-func objectMemory(n int) int {
-	switch {
-	case n <= 8: // it has room for so many
-		return memoryContainer + 8*memoryMember/2
-	case n <= 1<<10:
-		return memoryContainer + n*memoryMember
-	}
-	return memoryContainer + n*memoryOpening
-}
-
-// memoryFor is what values may take where a text may have size bytes.
-func memoryFor(size codec.Bytes) int { return memoryRatio * int(max(size, 8*codec.MiB)) }
-
-func errItems() error { return &codec.LimitError{Format: name, Limit: "items"} }
-
 // decoder reads one text in one pass. Elements and members of the containers
 // that are still open wait on stacks, so that each is made in its final size.
 type decoder struct {
@@ -149,10 +122,7 @@ func (d *decoder) array() (codec.Value, error) {
 	}
 	if d.at(']') {
 		d.close()
-		if d.memory -= memoryContainer; d.memory < 0 {
-			return nil, errItems()
-		}
-		return make([]any, 0, 1), nil // a capacity gives it an identity
+		return make([]any, 0, 1), d.spend(memoryContainer) // a capacity gives it an identity
 	}
 	base := len(d.values)
 	for {
@@ -174,8 +144,8 @@ func (d *decoder) array() (codec.Value, error) {
 		d.space()
 	}
 	d.close()
-	if d.memory -= memoryContainer + memoryItem*(len(d.values)-base); d.memory < 0 {
-		return nil, errItems()
+	if err := d.spend(memoryContainer + memoryItem*(len(d.values)-base)); err != nil {
+		return nil, err
 	}
 	a := make([]any, len(d.values)-base)
 	copy(a, d.values[base:])
@@ -190,10 +160,7 @@ func (d *decoder) object() (codec.Value, error) {
 	}
 	if d.at('}') {
 		d.close()
-		if d.memory -= memoryContainer; d.memory < 0 {
-			return nil, errItems()
-		}
-		return map[string]any{}, nil
+		return map[string]any{}, d.spend(memoryContainer)
 	}
 	base, nameBase := len(d.values), len(d.names)
 	for {
@@ -229,8 +196,8 @@ func (d *decoder) object() (codec.Value, error) {
 	}
 	d.close()
 	names := d.names[nameBase:]
-	if d.memory -= objectMemory(len(names)); d.memory < 0 {
-		return nil, errItems()
+	if err := d.spend(objectMemory(len(names))); err != nil {
+		return nil, err
 	}
 	o := make(map[string]any, len(names))
 	for i, n := range names {
