@@ -165,6 +165,8 @@ type ruleSet struct {
 var ruleSets = []ruleSet{
 	{name: "no rules"},
 	{name: "rules for another port", text: "route: other\nmatch: {http: /, port: 1}\nrequest:\n  - head: .headers[\"x-rule\"] = \"1\"\n"},
+	{name: "a route in shadow", text: "route: tried\nmode: shadow\nmatch: {http: /}\nrequest:\n  - head: .headers[\"x-rule\"] = \"1\"\n" +
+		"  - when: . == null\n    reject: {}\n  - jq: .a = 1\nresponse:\n  - head: .headers[\"x-rule\"] = \"1\"\n  - jq: .b = 2\n"},
 	{name: "rules for another path", touch: true, text: "route: other\nmatch: {http: \"/other/{id}\"}\n" +
 		"request:\n  - head: .headers[\"x-rule\"] = \"1\"\n  - jq: .a = 1\nresponse:\n  - head: .headers[\"x-rule\"] = \"1\"\n  - jq: .b = 2\n"},
 	{name: "a rule that changes nothing", touch: true, match: true, text: "route: all\nmatch: {http: /}\n" +
