@@ -111,13 +111,13 @@ func (x *planned2) edit(fromCaller bool, message []byte, half *Half) (left []byt
 	}
 	left = message
 	if steps != nil {
-		now := x.r.caller.Now()
+		from := x.r.caller // each side's instant is its reader's alone
 		if !fromCaller {
-			now = x.upstream.Hop().Now()
+			from = x.upstream.Hop()
 		}
 		in := rules.In{
 			Phase: rules.Whole, Request: &x.told.call, Params: x.found.match.Params, Head: half.In,
-			Now: now, Clock: x.r.c.p.stepClock,
+			Now: from.Now(), Clock: x.r.c.p.stepClock,
 		}
 		if fromCaller {
 			in.Room = x.told.edited

@@ -50,9 +50,9 @@ type planTalk struct {
 }
 
 // ask begins the call.
-func (p *planTalk) ask(end bool, more ...string) {
+func (p *planTalk) ask(more ...string) {
 	fields := append(postFields(get), "content-type", "application/grpc", "te", "trailers")
-	p.caller.head(p.stream, end, append(fields, more...)...)
+	p.caller.head(p.stream, false, append(fields, more...)...)
 }
 
 // say sends content of the request.
@@ -126,7 +126,7 @@ func TestCallsThatPlansEditAreLikeAnyOther(t *testing.T) {
 	zipped := append([]byte{1, 0, 0, 0, 3}, "abc"...)
 	calls := map[string]struct{ ask, reply func(p *planTalk) }{
 		"usual": {func(p *planTalk) {
-			p.ask(false)
+			p.ask()
 			p.say(true, framed("a"))
 		}, func(p *planTalk) {
 			p.reply(false)
@@ -134,7 +134,7 @@ func TestCallsThatPlansEditAreLikeAnyOther(t *testing.T) {
 			p.end("x-t", "1")
 		}},
 		"no": {func(p *planTalk) {
-			p.ask(false)
+			p.ask()
 			p.say(true, framed("no"))
 		}, func(p *planTalk) {
 			p.reply(false)
@@ -143,7 +143,7 @@ func TestCallsThatPlansEditAreLikeAnyOther(t *testing.T) {
 		}},
 		"cut": {func(p *planTalk) {
 			a := framed("aaa")
-			p.ask(false)
+			p.ask()
 			p.say(false, a[:3])
 			p.say(false, a[3:7])
 			p.say(true, a[7:])
@@ -155,7 +155,7 @@ func TestCallsThatPlansEditAreLikeAnyOther(t *testing.T) {
 			p.end()
 		}},
 		"ends apart": {func(p *planTalk) {
-			p.ask(false)
+			p.ask()
 			p.say(false, framed("a"))
 			p.say(true, nil)
 		}, func(p *planTalk) {
@@ -165,14 +165,14 @@ func TestCallsThatPlansEditAreLikeAnyOther(t *testing.T) {
 			p.end()
 		}},
 		"no message": {func(p *planTalk) {
-			p.ask(false)
+			p.ask()
 			p.say(true, nil)
 		}, func(p *planTalk) {
 			p.reply(false)
 			p.end()
 		}},
 		"request trailers": {func(p *planTalk) {
-			p.ask(false)
+			p.ask()
 			p.say(false, framed("a"))
 			p.caller.head(p.stream, true, "x-r", "1")
 		}, func(p *planTalk) {
@@ -181,7 +181,7 @@ func TestCallsThatPlansEditAreLikeAnyOther(t *testing.T) {
 			p.end()
 		}},
 		"two messages": {func(p *planTalk) {
-			p.ask(false)
+			p.ask()
 			p.say(true, append(framed("a"), framed("c")...))
 		}, func(p *planTalk) {
 			p.reply(false)
@@ -190,7 +190,7 @@ func TestCallsThatPlansEditAreLikeAnyOther(t *testing.T) {
 			p.end()
 		}},
 		"large": {func(p *planTalk) {
-			p.ask(false)
+			p.ask()
 			for b := big; len(b) > 0; b = b[min(len(b), 16<<10):] {
 				p.say(len(b) <= 16<<10, b[:min(len(b), 16<<10)])
 			}
@@ -202,19 +202,19 @@ func TestCallsThatPlansEditAreLikeAnyOther(t *testing.T) {
 			p.end()
 		}},
 		"compressed": {func(p *planTalk) {
-			p.ask(false, "grpc-encoding", "gzip", "grpc-accept-encoding", "gzip")
+			p.ask("grpc-encoding", "gzip", "grpc-accept-encoding", "gzip")
 			p.say(true, zipped)
 		}, func(p *planTalk) {
 			p.reply(true, "grpc-status", "3")
 		}},
 		"accepts the unknown": {func(p *planTalk) {
-			p.ask(false, "grpc-accept-encoding", "gzip,strange", "grpc-timeout", "10S", "x-b-bin", "AAA")
+			p.ask("grpc-accept-encoding", "gzip,strange", "grpc-timeout", "10S", "x-b-bin", "AAA")
 			p.say(true, framed("a"))
 		}, func(p *planTalk) {
 			p.reply(true, "grpc-status", "5", "grpc-message", "none")
 		}},
 		"garbage": {func(p *planTalk) {
-			p.ask(false)
+			p.ask()
 			p.say(true, []byte{0, 0, 0, 0, 2, 0xff, 0xff})
 		}, func(p *planTalk) {
 			p.reply(false)
@@ -222,13 +222,13 @@ func TestCallsThatPlansEditAreLikeAnyOther(t *testing.T) {
 			p.end()
 		}},
 		"trailers only": {func(p *planTalk) {
-			p.ask(false)
+			p.ask()
 			p.say(true, framed("a"))
 		}, func(p *planTalk) {
 			p.reply(true, "grpc-status", "7", "grpc-message", "no")
 		}},
 		"fails after a message": {func(p *planTalk) {
-			p.ask(false)
+			p.ask()
 			p.say(true, framed("a"))
 		}, func(p *planTalk) {
 			p.reply(false)
@@ -236,14 +236,14 @@ func TestCallsThatPlansEditAreLikeAnyOther(t *testing.T) {
 			p.up.head(p.stream, true, "grpc-status", "13", "grpc-message", "late")
 		}},
 		"no trailers": {func(p *planTalk) {
-			p.ask(false)
+			p.ask()
 			p.say(true, framed("a"))
 		}, func(p *planTalk) {
 			p.reply(false)
 			p.tell(true, framed("b"))
 		}},
 		"interim": {func(p *planTalk) {
-			p.ask(false)
+			p.ask()
 			p.say(true, framed("a"))
 		}, func(p *planTalk) {
 			p.up.head(p.stream, false, ":status", "103", "link", "x")
@@ -252,33 +252,33 @@ func TestCallsThatPlansEditAreLikeAnyOther(t *testing.T) {
 			p.end()
 		}},
 		"no gRPC": {func(p *planTalk) {
-			p.ask(false)
+			p.ask()
 			p.say(true, framed("a"))
 		}, func(p *planTalk) {
 			p.up.head(p.stream, false, ":status", "503", "content-type", "text/html")
 			p.tell(true, []byte("<html>"))
 		}},
 		"no gRPC at all": {func(p *planTalk) {
-			p.ask(false)
+			p.ask()
 			p.say(true, framed("a"))
 		}, func(p *planTalk) {
 			p.up.head(p.stream, true, ":status", "404")
 		}},
 		"reset at once": {func(p *planTalk) {
-			p.ask(false)
+			p.ask()
 			p.say(true, framed("a"))
 		}, func(p *planTalk) {
 			p.up.WriteRSTStream(p.stream, http2.ErrCodeEnhanceYourCalm)
 		}},
 		"reset after the head": {func(p *planTalk) {
-			p.ask(false)
+			p.ask()
 			p.say(true, framed("a"))
 		}, func(p *planTalk) {
 			p.reply(false)
 			p.up.WriteRSTStream(p.stream, http2.ErrCodeCancel)
 		}},
 		"reset after a message": {func(p *planTalk) {
-			p.ask(false)
+			p.ask()
 			p.say(true, framed("a"))
 		}, func(p *planTalk) {
 			p.reply(false)
@@ -286,7 +286,7 @@ func TestCallsThatPlansEditAreLikeAnyOther(t *testing.T) {
 			p.up.WriteRSTStream(p.stream, http2.ErrCodeInternal)
 		}},
 		"cancelled": {func(p *planTalk) {
-			p.ask(false)
+			p.ask()
 			p.say(true, framed("a"))
 		}, func(p *planTalk) {
 			p.caller.WriteRSTStream(p.stream, http2.ErrCodeCancel)
@@ -296,7 +296,7 @@ func TestCallsThatPlansEditAreLikeAnyOther(t *testing.T) {
 			p.caller.conn.CloseWrite()
 		}},
 		"gone at once": {func(p *planTalk) {
-			p.ask(false)
+			p.ask()
 			p.say(true, framed("a"))
 		}, func(p *planTalk) {
 			p.up.conn.Close()
@@ -323,7 +323,7 @@ func TestCallsThatPlansEditAreLikeAnyOther(t *testing.T) {
 func planCall(t *testing.T, rule string, ask, reply func(*planTalk)) string {
 	t.Helper()
 	p := &planTalk{rawTalk: startTalkWith(t, []string{rule}, []option{itemsFromFile(t)}), stream: 1}
-	p.ask(false, "x-warm", "1")
+	p.ask("x-warm", "1")
 	p.say(true, framed("w"))
 	p.up = p.upstream()
 	for !strings.HasPrefix(p.up.next(), "DATA 1 end") {

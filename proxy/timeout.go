@@ -201,10 +201,11 @@ func passedBy(pipe *splice.Pipe) func() int64 {
 
 // tunnelEnd is the error of a tunnel that has ended.
 func (x *exchange) tunnelEnd() error {
-	if timeout := x.timedOut(); timeout != nil {
-		return timeout
+	timeout := x.timedOut()
+	if timeout == nil {
+		return nil // not a nil *Error in an error
 	}
-	return nil
+	return timeout
 }
 
 // expire implements [wire].
